@@ -1,0 +1,1 @@
+"""The words: nouns, facts, protocols, errors. Imports nothing of ours."""

@@ -1,0 +1,321 @@
+"""The nouns: frozen dataclasses which every room speaks. Nothing here computes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from keepfit.core.signature import Field, Signature
+
+Digest = str
+"""A lower-case hexadecimal SHA-256 of content."""
+
+RECORD_ID = "_id"
+RECORD_TIME = "_time"
+RECORD_VERSION = "_version"
+LABEL = "_label"
+LABEL_TIME = "_label_time"
+OUTPUT_PREFIX = "_out_"
+"""Columns of a Dataset that are keepfit's own; a label column keeps its declared name only in source files."""
+
+
+class Task(StrEnum):
+    """What the label is, and therefore which outputs a model has.
+
+    BINARY: `prediction` and `probability` (of the last class in order). MULTICLASS: `prediction` and
+    `probabilities` (one per class, in order). REGRESSION: `prediction`.
+    """
+
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
+    REGRESSION = "regression"
+
+
+class Severity(StrEnum):
+    """ERROR stops everything downstream, WARNING does not, INFO is only told."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class FindingKind(StrEnum):
+    """Where a Finding comes from."""
+
+    ANOMALY = "anomaly"
+    DRIFT = "drift"
+    SKEW = "skew"
+    DECAY = "decay"
+    ALIVE = "alive"
+    DEAD = "dead"
+    GATE = "gate"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing observed out of line: on which subject, what was measured, what was expected."""
+
+    subject: str
+    kind: FindingKind
+    severity: Severity
+    measured: float
+    expected: float
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Span:
+    """A half-open interval [start, end) of a Service's Records by record time; the only way to name data."""
+
+    service: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A frozen Span: an immutable Parquet blob named by its digest."""
+
+    digest: Digest
+    rows: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The manifest of a Bundle: everything needed to answer, in one content-addressed directory.
+
+    `runtime` names the Runtime that loads it (`onnx`, `python`); `columns` maps each input of the native
+    model to the Signature fields stacked into it; `parity` is the largest difference between the converted
+    and the native model's outputs on held-out rows, None when nothing was converted; `note` says why a model
+    could not be converted. Files of the directory: `bundle.json` (this), `model.onnx` or `estimator.pickle`
+    with `code/`, `golden.parquet` (examples with the answers expected), `reference.parquet` (a sample of the
+    training inputs and outputs: what drift and skew are measured against).
+    """
+
+    service: str
+    runtime: str
+    task: Task
+    signature: Signature
+    label: Field
+    classes: tuple[str | int | bool, ...] = ()
+    columns: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    tolerance: float = 1e-4
+    parity: float | None = None
+    note: str = ""
+    environment: Digest = ""
+    licence: str = ""
+    recipe: str = ""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A numbered Bundle of a Service; `parent` is the Version it was updated from, 0 for none."""
+
+    service: str
+    number: int
+    digest: Digest
+    parent: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.service} v{self.number}"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One metric on one slice: candidate, incumbent, and the interval of their difference.
+
+    `difference` is candidate minus incumbent, turned so that positive is better; `low`/`high` bound it.
+    Without an incumbent, `incumbent` and `difference` are None and the bounds are the candidate's own.
+    """
+
+    metric: str
+    slice: str
+    n: int
+    candidate: float
+    incumbent: float | None
+    difference: float | None
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics × slices of a candidate, beside an incumbent, on one Dataset."""
+
+    dataset: Digest
+    candidate: Digest
+    incumbent: Digest | None
+    confidence: float
+    resamples: int
+    measures: tuple[Measure, ...]
+
+    def measure(self, metric: str, slice: str = "all") -> Measure | None:
+        """The Measure of a metric on a slice, or None where it was not evaluated."""
+        return next((m for m in self.measures if m.metric == metric and m.slice == slice), None)
+
+
+class Outcome(StrEnum):
+    """PASS lets a Version in; HOLD waits for more evidence; REFUSE keeps it out."""
+
+    PASS = "pass"
+    HOLD = "hold"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What one gate says, and why, with the numbers in the sentence."""
+
+    gate: str
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All rulings on a Version: refuse if any refuses or none spoke, else hold if any holds, else pass."""
+
+    outcome: Outcome
+    rulings: tuple[Ruling, ...]
+
+
+class SlotName(StrEnum):
+    """The places of a Deployment."""
+
+    LIVE = "live"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a Run may use: threads, and bytes of memory (None: no limit of keepfit's)."""
+
+    threads: int = 1
+    memory: int | None = None
+
+
+@dataclass(frozen=True)
+class Window:
+    """An amount of data, by rows or by time; neither means everything."""
+
+    rows: int | None = None
+    time: timedelta | None = None
+
+
+class Base(StrEnum):
+    """What an update starts from: nothing, or the parent Version's fitted estimator."""
+
+    SCRATCH = "scratch"
+    WARM = "warm"
+
+
+class Reference(StrEnum):
+    """What a Monitor compares with: training data (skew), an earlier Span (drift), release (decay)."""
+
+    TRAINING = "training"
+    EARLIER = "earlier"
+    RELEASE = "release"
+
+
+class Subject(StrEnum):
+    """What a Monitor looks at: every input, the model's output, or the per-record loss."""
+
+    INPUTS = "inputs"
+    OUTPUT = "output"
+    LOSS = "loss"
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A named predicate on Records: a column equal to a value or inside [at_least, below).
+
+    With neither, the slice stands for one slice per value of the column (at most `most` values, by count).
+    """
+
+    column: str
+    equals: str | int | float | bool | None = None
+    at_least: float | None = None
+    below: float | None = None
+    most: int = 20
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """How a passed Version goes live and is watched afterwards.
+
+    The live Version is judged again on `confirm_labels` labels that arrived for Records it answered; being
+    worse than its predecessor by more than `margin` of the metric, beyond the interval, swaps it back.
+    """
+
+    confirm_labels: int = 500
+    margin: float = 0.0
+    automatic: bool = True
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a learner carries from update to update: an artifact beside the model."""
+
+    digest: Digest
+    kind: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a Detector says of a window against its reference.
+
+    `statistic` is its distance; `p_value` the chance of one as large without a change; `effect` a size in [0, 1] a
+    person can set a floor on; `since` the index in the window where the change began, where the detector can tell.
+    """
+
+    statistic: float
+    p_value: float
+    effect: float
+    since: int | None = None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One look of a Monitor at one subject: kept whether it fired or not."""
+
+    monitor: str
+    subject: str
+    statistic: float
+    p_value: float
+    effect: float
+    threshold: float
+    n_reference: int
+    n_window: int
+    fired: bool
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """What a Trigger may look at: counts since the last update was opened, and what was found since."""
+
+    now: datetime
+    since: datetime
+    records: int = 0
+    labels: int = 0
+    findings: tuple[Finding, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether work starts, and the reason either way."""
+
+    fire: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All a Gate may look at; None or an empty string means that there is none."""
+
+    evaluation: Evaluation | None = None
+    contract: str = ""
+    contract_changes: tuple[str, ...] = ()
+    golden_error: float | None = None
+    golden_tolerance: float = 1e-4
+    metric: str = ""

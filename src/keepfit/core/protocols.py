@@ -1,0 +1,87 @@
+"""The seams: what an implementation must do to be joined in. Its parameters are its constructor's typed arguments."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:  # numpy costs a tenth of a second, and only the types are needed
+    from numpy.typing import NDArray
+
+    from keepfit.core.nouns import Bundle, Decision, Evidence, Memory, Pulse, Ruling, Score
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """Tells the time; replay and demos bring their own."""
+
+    def now(self) -> datetime:
+        """The present moment, aware, in UTC."""
+        ...
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Scores a window against a reference, one subject at a time."""
+
+    def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
+        """Compare two 1-d samples of one subject (numbers, or strings for categories), in order of arrival."""
+        ...
+
+
+@runtime_checkable
+class Trigger(Protocol):
+    """Starts work."""
+
+    def decide(self, pulse: Pulse) -> Decision:
+        """Say whether to start, with the reason, from counts, times and findings alone."""
+        ...
+
+
+@runtime_checkable
+class Gate(Protocol):
+    """A rule over evidence. Absent evidence refuses or holds, never passes."""
+
+    def judge(self, evidence: Evidence) -> Ruling:
+        """Rule on a candidate, with the numbers in the reason."""
+        ...
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """A method of continual learning."""
+
+    def learn(self, estimator: Any, X: Any, y: Any, *, parent: Any | None, memory: Memory | None, seed: int) -> Any:
+        """Return a new fitted estimator; `estimator` and `parent` (the fitted one before, or None) stay unchanged.
+
+        X is a DataFrame with the Service's features in order, y a 1-d array of labels.
+        """
+        ...
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """A loaded Bundle. `inline` says that `predict` is quick and safe enough for the serving thread."""
+
+    inline: bool
+
+    def predict(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Answer n records: arrays of shape (n, *field.shape) by input name in, by output name out.
+
+        BYTES are object arrays of str. Raises ModelFault where the model raises or leaves its Signature.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back memory, and end a child process."""
+        ...
+
+
+@runtime_checkable
+class Runtime(Protocol):
+    """Turns a Bundle into something that predicts."""
+
+    def load(self, directory: Path, bundle: Bundle) -> Predictor:
+        """Load a verified Bundle directory; raises Refused with the reason where it cannot be served."""
+        ...

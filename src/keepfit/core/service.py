@@ -1,0 +1,130 @@
+"""Service: what the business calls by name, declared in one Python file by constructor arguments."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from keepfit.core.errors import SpecInvalid
+from keepfit.core.nouns import (
+    Base,
+    Digest,
+    Reference,
+    Resources,
+    Rollout,
+    Slice,
+    Subject,
+    Task,
+    Window,
+)
+from keepfit.core.protocols import Detector, Gate, Learner, Trigger
+from keepfit.core.signature import Field, Signature
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How an update is made: learner, base, data window, the later rows held out to judge it, seed, resources.
+
+    `holdout` is the share of the window's latest labelled rows which the candidate is judged on and never
+    trained on; `learner` None means to refit the Service's estimator.
+    """
+
+    window: Window = Window()
+    base: Base = Base.SCRATCH
+    holdout: float = 0.2
+    seed: int = 0
+    resources: Resources = Resources()
+    learner: Learner | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.holdout < 1.0:
+            raise SpecInvalid(f"Recipe.holdout: expected a share between 0 and 1, found {self.holdout}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Monitor:
+    """Stream × Detector × window × reference.
+
+    A subject fires when its p-value passes the Benjamini-Hochberg bound at `false_discovery` over all subjects of
+    the Monitor and its effect is at least `minimum_effect`; after firing it stays silent for `cooldown`.
+    """
+
+    name: str
+    on: Subject
+    detector: Detector
+    reference: Reference = Reference.TRAINING
+    window: Window = Window(rows=1000)
+    minimum: int = 100
+    minimum_effect: float = 0.1
+    false_discovery: float = 0.01
+    cooldown: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """The declaration of a Service.
+
+    `estimator` is any object with scikit-learn's `fit` and `predict`, with its preprocessing inside. `data` is
+    where the first labelled rows come from: a path or glob beside the service file, or a function returning a table.
+    `label` names the label's column there, `label_delay` how late labels usually are; `id`, `entity` and `time` name
+    columns that are no features. `features` None means every other column. `metric` is the one decisions are made on.
+    """
+
+    name: str
+    estimator: Any = None
+    label: str
+    data: Any = None
+    label_delay: timedelta = timedelta(0)
+    features: tuple[str, ...] | None = None
+    id: str | None = None
+    entity: str | None = None
+    time: str | None = None
+    metric: str = ""
+    recipe: Recipe = Recipe()
+    monitors: tuple[Monitor, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    rollout: Rollout = Rollout()
+    team: str = "default"
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise SpecInvalid(
+                f"Service.name: expected lower-case letters, digits and '-', beginning with a letter, at most 63; "
+                f"found {self.name!r}"
+            )
+        names = [monitor.name for monitor in self.monitors]
+        if len(set(names)) < len(names):
+            raise SpecInvalid(f"Service.monitors: names must differ, found {names}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Specification:
+    """A Service as stored: plain data (`service.estimator` and `service.data` are None), read without user code.
+
+    `code` is the digest of the snapshot tree that workers run, `module` the file in it that declares the Service;
+    `source` the Dataset of first labelled rows; `environment` the digest of the installed distributions.
+    """
+
+    service: Service
+    code: Digest
+    module: str
+    source: Digest
+    source_rows: int
+    task: Task
+    classes: tuple[str | int | bool, ...]
+    inputs: tuple[Field, ...]
+    outputs: tuple[Field, ...]
+    label: Field
+    environment: Digest = ""
+    metrics: tuple[str, ...] = field(default=())
+
+    @property
+    def signature(self) -> Signature:
+        """The contract every Version of the Service answers to."""
+        return Signature(self.inputs, self.outputs)

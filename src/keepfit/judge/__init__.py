@@ -1,0 +1,1 @@
+"""Is it better: metrics, slices, evaluate, gates."""

@@ -1,0 +1,1 @@
+"""What next: plan, perform, replay, pipeline, executors, targets."""

@@ -1,0 +1,1 @@
+"""Who answers: slots, runtimes, wire, routes, capture."""

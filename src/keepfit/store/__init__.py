@@ -1,0 +1,1 @@
+"""What is known: blobs, ledger, streams."""
