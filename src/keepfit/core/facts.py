@@ -86,6 +86,8 @@ class UpdateOpened(Fact):
     parent: int
     as_of: datetime
     specification: Digest
+    records: int = 0
+    labels: int = 0
     request: str = ""
     dataset: Digest = ""
     confirms: int = 0
@@ -208,13 +210,18 @@ class Approved(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Swapped(Fact):
-    """A Slot went from one Version to another (0: empty); `cause` is `promote`, `force` or `rollback`."""
+    """A Slot went from one Version to another (0: empty); `cause` is `promote`, `force` or `rollback`.
+
+    `records` and `labels` are what the Stream held at that moment.
+    """
 
     slot: str
     before: int
     after: int
     cause: str
     reason: str
+    records: int = 0
+    labels: int = 0
 
     @property
     def subject(self) -> str:

@@ -29,20 +29,22 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 class Recipe:
     """How an update is made: learner, base, data window, the later rows held out to judge it, seed, resources.
 
-    `holdout` is the share of the window's latest labelled rows which the candidate is judged on and never
-    trained on; `learner` None means to refit the Service's estimator.
+    `holdout` is the share (below 1) or the number (1 and above) of the window's latest labelled rows which the
+    candidate is judged on and never trained on; `learner` None means to refit the Service's estimator.
     """
 
     window: Window = Window()
     base: Base = Base.SCRATCH
-    holdout: float = 0.2
+    holdout: int | float = 0.2
     seed: int = 0
     resources: Resources = Resources()
     learner: Learner | None = None
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.holdout < 1.0:
-            raise SpecInvalid(f"Recipe.holdout: expected a share between 0 and 1, found {self.holdout}")
+        if self.holdout <= 0 or (self.holdout > 1 and self.holdout != int(self.holdout)):
+            raise SpecInvalid(
+                f"Recipe.holdout: expected a share between 0 and 1 or a whole number of rows, found {self.holdout}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,8 @@ class Monitor:
     """Stream × Detector × window × reference.
 
     A subject fires when its p-value passes the Benjamini-Hochberg bound at `false_discovery` over all subjects of
-    the Monitor and its effect is at least `minimum_effect`; after firing it stays silent for `cooldown`.
+    the Monitor and its effect is at least `minimum_effect`; after firing it stays silent for `cooldown`. It looks
+    again after every `stride` new records (labels, for the loss); 0 means the window's rows (`minimum` for the loss).
     """
 
     name: str
@@ -58,6 +61,7 @@ class Monitor:
     detector: Detector
     reference: Reference = Reference.TRAINING
     window: Window = Window(rows=1000)
+    stride: int = 0
     minimum: int = 100
     minimum_effect: float = 0.1
     false_discovery: float = 0.01

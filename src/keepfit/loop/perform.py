@@ -1,0 +1,339 @@
+"""perform(intent): does what `plan` decided, and appends the fact that it was done.
+
+The deed comes before its fact, and every deed may be repeated: a controller killed between the two finds, at its next
+turn, the same intent again, and the deed is then a no-op (a runner that serves the Version already, a finished Run with
+the same key).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from keepfit.core.errors import KeepfitError, NotFound, StorageFault, Unavailable
+from keepfit.core.facts import (
+    Answered,
+    Approved,
+    Decided,
+    Fact,
+    Judged,
+    Quarantined,
+    Requested,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    Swapped,
+    UpdateClosed,
+    UpdateOpened,
+    VersionRegistered,
+    Watched,
+)
+from keepfit.core.nouns import Digest, Verdict
+from keepfit.core.places import Places
+from keepfit.core.protocols import Clock
+from keepfit.core.registry import from_plain
+from keepfit.core.service import Specification
+from keepfit.loop import plan as planned
+from keepfit.loop.executors import Ended, Executor
+from keepfit.loop.pipeline import Work, work
+from keepfit.loop.situation import Situation
+from keepfit.loop.targets import Target
+from keepfit.store.blobs import Blobs, Trees
+from keepfit.store.ledger import Ledger
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hands:
+    """What deeds are done with."""
+
+    places: Places
+    ledger: Ledger
+    clock: Clock
+    executor: Executor
+    target: Target
+    new_id: Callable[[], str]
+
+    @property
+    def blobs(self) -> Blobs:
+        """The store's files."""
+        return Blobs(self.places.blobs)
+
+    @property
+    def trees(self) -> Trees:
+        """The store's directories."""
+        return Trees(self.places.trees)
+
+
+def perform(intent: planned.Intent, situation: Situation, specification: Specification, hands: Hands) -> bool:
+    """Do one intent; True when it led to a new fact, so that it is worth planning again at once."""
+    facts = _facts(intent, situation, specification, hands)
+    if facts:
+        hands.ledger.append(*facts)
+    return bool(facts)
+
+
+def _facts(
+    intent: planned.Intent, situation: Situation, specification: Specification, hands: Hands
+) -> tuple[Fact, ...]:
+    service, now = specification.service.name, hands.clock.now()
+    match intent:
+        case planned.Nothing(reason):
+            known = situation.decided
+            if situation.update or (known and not known.fire and _gist(known.reason) == _gist(reason)):
+                return ()
+            return (Decided(service=service, time=now, fire=False, reason=reason),)
+        case planned.Watch(monitors):
+            return _start(_watch_work(monitors, situation, specification), hands)
+        case planned.Open():
+            return _open(intent, situation, service, hands)
+        case planned.Run(step):
+            return _run(step, situation, specification, hands)
+        case planned.Register(digest):
+            return _register(digest, situation, service, hands)
+        case planned.Record(version):
+            return _record(version, situation, service, hands)
+        case planned.Swap():
+            return _swap(intent, situation, service, hands)
+        case planned.Quarantine(version, reason, evaluation):
+            return (Quarantined(service=service, time=now, version=version, reason=reason, evaluation=evaluation),)
+        case planned.Approve(request):
+            reason = f"forced: {request.reason}"
+            return (
+                Approved(
+                    service=service, time=now, version=request.version, actor=request.actor, yes=True, reason=reason
+                ),
+            )
+        case planned.Close(outcome, reason):
+            return _close(outcome, reason, situation, service, hands)
+        case planned.Answer(request_id, done, reason):
+            return (Answered(service=service, time=now, request=request_id, done=done, reason=reason),)
+
+
+def _approved(request: Requested, service: str, now: datetime) -> Approved:
+    reason = f"forced: {request.reason}"
+    return Approved(service=service, time=now, version=request.version, actor=request.actor, yes=True, reason=reason)
+
+
+def _gist(reason: str) -> str:
+    """A reason without its numbers: a count that grows is not a new decision."""
+    return "".join(character for character in reason if not character.isdigit())
+
+
+def _open(intent: planned.Open, situation: Situation, service: str, hands: Hands) -> tuple[Fact, ...]:
+    now = hands.clock.now()
+    applied = situation.applied
+    assert applied is not None  # noqa: S101  # only applied Services are planned for
+    opened = UpdateOpened(
+        service=service,
+        time=now,
+        update=hands.new_id(),
+        reason=intent.reason,
+        parent=intent.parent,
+        as_of=now,
+        specification=applied.specification,
+        records=situation.records,
+        labels=situation.labels,
+        request=intent.request,
+        dataset=intent.dataset,
+        confirms=intent.confirms,
+    )
+    decided = Decided(service=service, time=now, fire=True, reason=intent.reason)
+    return (decided, opened) if intent.decided else (opened,)
+
+
+def _run(step: str, situation: Situation, specification: Specification, hands: Hands) -> tuple[Fact, ...]:
+    update = situation.update
+    assert update is not None  # noqa: S101  # plan proposes a step only for an open update
+    todo = work(step, update.opened, specification, done=update.done, bundles=situation.bundles)
+    found = hands.ledger.last(RunFinished, todo.service, subject=todo.key)
+    if found is not None and _intact(found, hands):
+        return (_reused(found, todo, hands),)
+    return _start(todo, hands)
+
+
+def _reused(found: RunFinished, todo: Work, hands: Hands) -> RunFinished:
+    return RunFinished(
+        service=todo.service,
+        time=hands.clock.now(),
+        key=found.key,
+        run=found.run,
+        step=todo.step,
+        update=todo.update,
+        outputs=found.outputs,
+        result=found.result,
+        cpu_seconds=0.0,
+        wall_seconds=0.0,
+        granted=f"nothing was run: the result of run {found.run} is used",
+    )
+
+
+def _intact(found: RunFinished, hands: Hands) -> bool:
+    """Whether the outputs still match their digests; altered ones are made again."""
+    blobs, trees = hands.blobs, hands.trees
+    try:
+        for digest in found.outputs.values():
+            _ = trees.path(digest) if trees.has(digest) else blobs.path(digest)
+    except (StorageFault, NotFound):
+        return False
+    return True
+
+
+def _start(todo: Work, hands: Hands) -> tuple[Fact, ...]:
+    run = hands.new_id()
+    process = hands.executor.start(run, todo)
+    now = hands.clock.now()
+    return (
+        RunStarted(
+            service=todo.service, time=now, key=todo.key, run=run, step=todo.step, update=todo.update, process=process
+        ),
+    )
+
+
+def _watch_work(monitors: tuple[str, ...], situation: Situation, specification: Specification) -> Work:
+    swap, applied = situation.swap, situation.applied
+    assert swap is not None  # noqa: S101  # plan watches only a live Version
+    assert applied is not None  # noqa: S101
+    parameters = {
+        "monitors": list(monitors),
+        "since": swap.time.isoformat(),
+        "version": situation.live,
+        "records": situation.records,
+        "labels": situation.labels,
+    }
+    inputs = {"bundle": situation.bundles[situation.live], "losses": situation.losses.get(situation.live, "")}
+    return Work(
+        step="watch",
+        service=specification.service.name,
+        update="",
+        specification=applied.specification,
+        parameters=parameters,
+        inputs={name: digest for name, digest in inputs.items() if digest},
+        environment=specification.environment,
+        resources=specification.service.recipe.resources,
+    )
+
+
+def settle(started: RunStarted, ended: Ended, hands: Hands) -> tuple[Fact, ...]:
+    """The facts of an ended Run: finished or failed, and what a look of Monitors saw."""
+    now = hands.clock.now()
+    if ended.code:
+        return (
+            RunFailed(
+                service=started.service,
+                time=now,
+                key=started.key,
+                run=started.run,
+                step=started.step,
+                update=started.update,
+                code=ended.code,
+                reason=ended.reason,
+            ),
+        )
+    finished = RunFinished(
+        service=started.service,
+        time=now,
+        key=started.key,
+        run=started.run,
+        step=started.step,
+        update=started.update,
+        outputs=ended.outputs,
+        result=ended.result,
+        cpu_seconds=ended.cpu_seconds,
+        wall_seconds=ended.wall_seconds,
+        granted=ended.granted,
+    )
+    seen = tuple(_watched(look, started.service, now) for look in ended.result.get("looks", ()))
+    return (finished, *seen)
+
+
+def _watched(look: dict[str, Any], service: str, now: datetime) -> Watched:
+    return from_plain(Watched, {**look, "service": service, "time": now.isoformat()})
+
+
+def _register(digest: Digest, situation: Situation, service: str, hands: Hands) -> tuple[Fact, ...]:
+    update = situation.update
+    assert update is not None  # noqa: S101
+    known = next((number for number, held in situation.bundles.items() if held == digest), 0)
+    number = known or max(situation.versions, default=0) + 1
+    return (
+        VersionRegistered(
+            service=service,
+            time=hands.clock.now(),
+            number=number,
+            digest=digest,
+            parent=update.opened.parent,
+            update=update.opened.update,
+        ),
+    )
+
+
+def _record(version: int, situation: Situation, service: str, hands: Hands) -> tuple[Fact, ...]:
+    update = situation.update
+    assert update is not None  # noqa: S101
+    made = update.done["judge"].outputs["verdict"]
+    verdict = from_plain(Verdict, msgspec.json.decode(hands.blobs.get(made)))
+    return (
+        Judged(
+            service=service,
+            time=hands.clock.now(),
+            version=version,
+            against=update.opened.parent,
+            outcome=verdict.outcome,
+            rulings=verdict.rulings,
+            evaluation=update.done["evaluate"].outputs["evidence"],
+            update=update.opened.update,
+        ),
+    )
+
+
+def _swap(intent: planned.Swap, situation: Situation, service: str, hands: Hands) -> tuple[Fact, ...]:
+    try:
+        hands.target.swap(service, intent.version, situation.bundles[intent.version])
+    except Unavailable:
+        return ()  # the runner is being started; the next turn asks again
+    except KeepfitError as error:
+        return _swap_refused(intent, str(error), situation, service, hands)
+    if intent.cause == "restore":
+        return ()
+    swapped = Swapped(
+        service=service,
+        time=hands.clock.now(),
+        slot="live",
+        before=situation.live,
+        after=intent.version,
+        cause=intent.cause,
+        reason=intent.reason,
+        records=situation.records,
+        labels=situation.labels,
+    )
+    return (swapped,)
+
+
+def _swap_refused(
+    intent: planned.Swap, reason: str, situation: Situation, service: str, hands: Hands
+) -> tuple[Fact, ...]:
+    """A runner that refuses a Bundle has the last word: the old Version goes on answering."""
+    now = hands.clock.now()
+    if intent.request:
+        return (Answered(service=service, time=now, request=intent.request, done=False, reason=reason),)
+    if situation.update:
+        return _close("refused", f"the runner refused v{intent.version}: {reason}", situation, service, hands)
+    return ()
+
+
+def _close(outcome: str, reason: str, situation: Situation, service: str, hands: Hands) -> tuple[Fact, ...]:
+    update = situation.update
+    assert update is not None  # noqa: S101
+    opened, now = update.opened, hands.clock.now()
+    closed = UpdateClosed(
+        service=service, time=now, update=opened.update, outcome=outcome, reason=reason, version=update.version
+    )
+    if not opened.request:
+        return (closed,)
+    told = f"v{update.version} {outcome}: {reason}" if update.version else f"{outcome}: {reason}"
+    done = outcome in ("passed", "held", "refused")
+    return (closed, Answered(service=service, time=now, request=opened.request, done=done, reason=told))

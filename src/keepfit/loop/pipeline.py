@@ -1,0 +1,171 @@
+"""Pipelines: which steps an update consists of, and the key under which each Run's result is found again.
+
+A Run's key is the digest of its code, parameters (with the seed), input digests and environment lock. A finished Run
+with the same key whose outputs still match their digests is used instead of running again: caching, resuming at the
+unfinished step, reproducibility and lineage are this one mechanism.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import keepfit
+from keepfit.core.facts import RunFinished, UpdateOpened
+from keepfit.core.nouns import Digest, Resources
+from keepfit.core.registry import digest_of, to_plain
+from keepfit.core.service import Specification
+
+UPDATE = ("freeze", "check", "train", "evaluate", "judge")
+"""An update: parent Version + Dataset + Recipe → a judged candidate."""
+
+CONFIRM = ("freeze", "evaluate", "judge")
+"""A live Version is judged again on the labels that arrived for its own answers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One step to be run: everything a worker needs to know, as plain data.
+
+    `specification` and `code` say where to find the declaration; only what is in `parameters`, `inputs` and the code
+    itself decides the result and enters the key.
+    """
+
+    step: str
+    service: str
+    update: str
+    specification: Digest
+    parameters: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, Digest] = field(default_factory=dict)
+    environment: Digest = ""
+    resources: Resources = Resources()
+
+    @property
+    def key(self) -> Digest:
+        """The digest which names the result of this work."""
+        return digest_of(code_digest(), self.step, self.service, self.parameters, self.inputs, self.environment)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a step made: artifacts by name, and a small plain result for people and for `plan`."""
+
+    outputs: dict[str, Digest]
+    result: dict[str, Any]
+
+
+@cache
+def code_digest() -> Digest:
+    """The digest of keepfit's own sources: a changed program does not reuse results."""
+    root = Path(keepfit.__file__).parent
+    hasher = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        hasher.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return hasher.hexdigest()
+
+
+def steps_of(opened: UpdateOpened) -> tuple[str, ...]:
+    """The steps of an update, or of the confirmation of a live Version."""
+    return CONFIRM if opened.confirms else UPDATE
+
+
+def work(
+    step: str,
+    opened: UpdateOpened,
+    specification: Specification,
+    *,
+    done: Mapping[str, RunFinished],
+    bundles: Mapping[int, Digest],
+) -> Work:
+    """The Work of one step of an update, given what its earlier steps made.
+
+    `bundles` are the digests of the Service's Versions by number.
+    """
+    parameters, inputs = _PARTS[step](opened, specification, done, bundles)
+    return Work(
+        step=step,
+        service=opened.service,
+        update=opened.update,
+        specification=opened.specification,
+        parameters=parameters,
+        inputs={name: digest for name, digest in inputs.items() if digest},
+        environment=specification.environment,
+        resources=specification.service.recipe.resources,
+    )
+
+
+Parts = tuple[dict[str, Any], dict[str, Digest]]
+Done = Mapping[str, RunFinished]
+Bundles = Mapping[int, Digest]
+
+
+def _freeze(opened: UpdateOpened, specification: Specification, done: Done, bundles: Bundles) -> Parts:
+    recipe = specification.service.recipe
+    parameters = {
+        "as_of": opened.as_of.isoformat(),
+        "window": to_plain(recipe.window),
+        "holdout": recipe.holdout,
+        "answered_by": opened.confirms,
+        "columns": [field.name for field in specification.inputs],
+    }
+    return parameters, {"source": specification.source, "given": opened.dataset}
+
+
+def _check(opened: UpdateOpened, specification: Specification, done: Done, bundles: Bundles) -> Parts:
+    inputs = {"train": done["freeze"].outputs["train"], "source": specification.source}
+    return {"columns": [field.name for field in specification.inputs]}, inputs
+
+
+def _train(opened: UpdateOpened, specification: Specification, done: Done, bundles: Bundles) -> Parts:
+    service = specification.service
+    warm = service.recipe.base == "warm"
+    parameters = {
+        "recipe": to_plain(service.recipe),
+        "task": specification.task,
+        "classes": list(specification.classes),
+        "signature": to_plain(specification.signature),
+        "module": specification.module,
+    }
+    frozen = done["freeze"].outputs
+    inputs = {
+        "train": frozen["train"],
+        "holdout": frozen["holdout"],
+        "code": specification.code,
+        "parent": bundles.get(opened.parent, "") if warm else "",
+    }
+    return parameters, inputs
+
+
+def _evaluate(opened: UpdateOpened, specification: Specification, done: Done, bundles: Bundles) -> Parts:
+    candidate = bundles[opened.confirms] if opened.confirms else done["train"].outputs["bundle"]
+    parameters = {
+        "metrics": list(specification.metrics),
+        "metric": specification.service.metric,
+        "slices": to_plain(specification.service.slices),
+        "seed": specification.service.recipe.seed,
+    }
+    inputs = {
+        "candidate": candidate,
+        "incumbent": bundles.get(opened.parent, ""),
+        "holdout": done["freeze"].outputs["holdout"],
+    }
+    return parameters, inputs
+
+
+def _judge(opened: UpdateOpened, specification: Specification, done: Done, bundles: Bundles) -> Parts:
+    service = specification.service
+    parameters = {
+        "gates": to_plain(service.gates),
+        "metric": service.metric,
+        "confirms": bool(opened.confirms),
+        "margin": service.rollout.margin,
+        "labels": service.rollout.confirm_labels,
+    }
+    return parameters, {"evidence": done["evaluate"].outputs["evidence"]}
+
+
+_PARTS = {"freeze": _freeze, "check": _check, "train": _train, "evaluate": _evaluate, "judge": _judge}

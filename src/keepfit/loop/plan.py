@@ -1,0 +1,341 @@
+"""plan(situation, specification) → intents: decides, and touches nothing.
+
+Every intent is safe to repeat: the next turn derives it again from the facts until the fact it leads to is there. So a
+controller that was killed at any moment simply starts again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from keepfit.core.facts import Requested, UpdateOpened
+from keepfit.core.nouns import Decision, Digest, Outcome, Pulse, Reference, Subject
+from keepfit.core.service import Monitor, Specification
+from keepfit.loop.pipeline import steps_of
+from keepfit.loop.situation import Progress, Situation, quiet_until
+
+ATTEMPTS = 3
+"""How often a step whose worker vanished is started before the update is given up."""
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """There is nothing to do, for a reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Let these Monitors look at the Stream, in one Run."""
+
+    monitors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Open:
+    """Begin an update, or with `confirms` the re-judging of a live Version against `parent`."""
+
+    reason: str
+    parent: int
+    request: str = ""
+    dataset: Digest = ""
+    confirms: int = 0
+    decided: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """Start the next step of the open update, or use the finished Run with its key."""
+
+    step: str
+
+
+@dataclass(frozen=True)
+class Register:
+    """Give the candidate's Bundle a number."""
+
+    digest: Digest
+
+
+@dataclass(frozen=True)
+class Record:
+    """Write the Verdict of the judge step on a Version."""
+
+    version: int
+
+
+@dataclass(frozen=True)
+class Swap:
+    """Put a Version into the live Slot; `cause` is `promote`, `force`, `rollback` or `restore`."""
+
+    version: int
+    cause: str
+    reason: str
+    request: str = ""
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """Keep a Version out of the live Slot from now on."""
+
+    version: int
+    reason: str
+    evaluation: Digest
+
+
+@dataclass(frozen=True)
+class Approve:
+    """Record that a person overrides the Verdict."""
+
+    request: Requested
+
+
+@dataclass(frozen=True)
+class Close:
+    """End the open update."""
+
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Tell a Requested deed's end."""
+
+    request: str
+    done: bool
+    reason: str
+
+
+Intent = Nothing | Watch | Open | Run | Register | Record | Swap | Quarantine | Approve | Close | Answer
+
+
+def plan(situation: Situation, specification: Specification) -> tuple[Intent, ...]:
+    """What to do now: wishes of people first, then the open update, then what Monitors and Triggers say."""
+    wishes = tuple(_wishes(situation))
+    if wishes:
+        return wishes
+    looks = _looks(situation, specification)
+    if situation.update:
+        return (*looks, _advance(situation, situation.update, specification))
+    if situation.live and situation.deployed is not None and situation.deployed != situation.live:
+        number = situation.live
+        return (Swap(number, "restore", f"the runner serves v{situation.deployed}, the ledger says v{number}"),)
+    return (*looks, _next_update(situation, specification))
+
+
+def _wishes(situation: Situation) -> Iterator[Intent]:
+    """The deeds that people asked for and that can be done at once, in order of asking."""
+    for request in situation.requests:
+        match request.deed:
+            case "swap":
+                yield from _wished_swap(situation, request)
+                return
+            case "rollback":
+                yield from _wished_rollback(situation, request)
+                return
+            case "update":
+                continue
+            case deed:
+                yield Answer(request.id, False, f"unknown deed {deed!r}; there are: swap, rollback, update")
+                return
+
+
+def _wished_swap(situation: Situation, request: Requested) -> Iterator[Intent]:
+    number = request.version
+    if situation.live == number and situation.deployed in (number, None):
+        yield Answer(request.id, True, f"v{number} is live")
+        return
+    refusal = _why_not(situation, request)
+    if refusal:
+        yield Answer(request.id, False, refusal)
+        return
+    if request.forced:
+        yield Approve(request)
+    yield Swap(number, "force" if request.forced else "promote", request.reason, request.id)
+
+
+def _why_not(situation: Situation, request: Requested) -> str:
+    """Why a Version may not enter the live Slot: only a Verdict, or a person's recorded approval, lets it in."""
+    number = request.version
+    if number not in situation.versions:
+        there = ", ".join(f"v{n}" for n in sorted(situation.versions)) or "none"
+        return f"there is no v{number}; there are: {there}"
+    if request.forced:
+        return "" if request.reason else "a forced swap needs a reason; give one with --reason"
+    approval = situation.approvals.get(number)
+    if approval:
+        return "" if approval.yes else f"v{number} was disapproved by {approval.actor}: {approval.reason}"
+    if number in situation.quarantined:
+        return f"v{number} is in quarantine; approve it or force the swap with a reason"
+    verdict = situation.verdicts.get(number)
+    if verdict is None:
+        return f"v{number} has no verdict; approve it or force the swap with a reason"
+    if verdict.outcome is not Outcome.PASS:
+        return f"the verdict on v{number} is {verdict.outcome}; approve it or force the swap with a reason"
+    return ""
+
+
+def _wished_rollback(situation: Situation, request: Requested) -> Iterator[Intent]:
+    swap = situation.swap
+    if swap is not None and swap.time >= request.time and swap.cause == "rollback":
+        yield Answer(request.id, True, f"v{swap.after} is live again")
+    elif swap is None or swap.before == 0:
+        yield Answer(request.id, False, "there is no earlier version to go back to")
+    else:
+        yield Swap(swap.before, "rollback", request.reason, request.id)
+
+
+def _advance(situation: Situation, update: Progress, specification: Specification) -> Intent:
+    """The one next act of an open update."""
+    opened = update.opened
+    if update.running:
+        return Nothing(f"{_title(opened)}: {update.running.step} is running")
+    if update.failed and (update.failed.code != "lost" or update.lost >= ATTEMPTS):
+        outcome = "failed" if update.failed.code == "lost" or update.failed.step != "train" else "refused"
+        return Close(outcome, f"{update.failed.step}: {update.failed.reason}")
+    refusal = _stopped_by_data(update)
+    if refusal:
+        return Close(*refusal)
+    made = update.done.get("train")
+    if made and not update.version:
+        return Register(made.outputs["bundle"])
+    for step in steps_of(opened):
+        if step not in update.done:
+            return Run(step)
+    number = opened.confirms or update.version
+    if update.judged is None:
+        return Record(number)
+    return _after_verdict(situation, update, specification, number)
+
+
+def _stopped_by_data(update: Progress) -> tuple[str, str] | None:
+    frozen = update.done.get("freeze")
+    if frozen and frozen.result.get("short"):
+        return "held", str(frozen.result["short"])
+    checked = update.done.get("check")
+    errors = checked.result.get("errors", []) if checked else []
+    if errors:
+        return "refused", "the data has errors and is never trained on: " + "; ".join(errors)
+    return None
+
+
+def _after_verdict(situation: Situation, update: Progress, specification: Specification, number: int) -> Intent:
+    judged = update.judged
+    assert judged is not None  # noqa: S101  # the caller records the Verdict first
+    reasons = "; ".join(f"{ruling.gate}: {ruling.reason}" for ruling in judged.rulings)
+    opened = update.opened
+    if opened.confirms:
+        return _after_confirmation(situation, opened, judged.outcome, reasons=reasons, evaluation=judged.evaluation)
+    if judged.outcome is Outcome.REFUSE:
+        return Close("refused", reasons)
+    if judged.outcome is Outcome.HOLD:
+        return Close("held", reasons)
+    if situation.live == number:
+        return Close("passed", reasons)
+    if situation.live != opened.parent:
+        return Close("held", f"v{number} was judged against v{opened.parent}, but v{situation.live} is live now")
+    if not specification.service.rollout.automatic:
+        return Close("held", f"v{number} passed and waits for: keepfit swap {opened.service} {number}")
+    return Swap(number, "promote", reasons)
+
+
+def _after_confirmation(
+    situation: Situation, opened: UpdateOpened, outcome: Outcome, *, reasons: str, evaluation: Digest
+) -> Intent:
+    if outcome is not Outcome.REFUSE:
+        return Close("confirmed" if outcome is Outcome.PASS else "held", reasons)
+    if opened.confirms not in situation.quarantined:
+        return Quarantine(opened.confirms, reasons, evaluation)
+    if situation.live == opened.confirms:
+        return Swap(opened.parent, "rollback", reasons)
+    return Close("refused", reasons)
+
+
+def _next_update(situation: Situation, specification: Specification) -> Intent:
+    rest = _resting(situation)
+    if rest:
+        return Nothing(rest)
+    if not situation.live and not situation.versions:
+        return Open("there is no version yet", parent=0)
+    for request in situation.requests:
+        if request.deed == "update":
+            return Open(request.reason, situation.live, request=request.id, dataset=request.dataset)
+    confirmation = _confirmation(situation, specification)
+    if confirmation:
+        return confirmation
+    decision = _decide(situation, specification)
+    if decision.fire:
+        return Open(decision.reason, situation.live, decided=True)
+    return Nothing(decision.reason)
+
+
+def _resting(situation: Situation) -> str:
+    """Why nothing is begun just now: after a failure the next try waits, longer each time."""
+    closed = situation.closed
+    if closed is None or not situation.failures:
+        return ""
+    until = closed.time + quiet_until(closed, situation.failures)
+    return f"the last update failed; the next try is at {until.isoformat()}" if situation.now < until else ""
+
+
+def _confirmation(situation: Situation, specification: Specification) -> Open | None:
+    """Judge the live Version again at 1, 2, 4, … times `confirm_labels` labels after its Swap."""
+    swap = situation.swap
+    if swap is None or swap.cause not in ("promote", "force") or swap.before == 0:
+        return None
+    wanted = specification.service.rollout.confirm_labels * 2 ** len(situation.confirmations)
+    arrived = situation.labels - swap.labels
+    if wanted <= 0 or arrived < wanted:
+        return None
+    reason = f"{arrived} labels arrived since v{swap.after} went live"
+    return Open(reason, parent=swap.before, confirms=swap.after)
+
+
+def _decide(situation: Situation, specification: Specification) -> Decision:
+    opened = situation.opened
+    pulse = Pulse(
+        now=situation.now,
+        since=situation.since,
+        records=situation.records - (opened.records if opened else 0),
+        labels=situation.labels - (opened.labels if opened else 0),
+        findings=situation.findings,
+    )
+    decisions = [trigger.decide(pulse) for trigger in specification.service.triggers]
+    fired = [decision.reason for decision in decisions if decision.fire]
+    if fired:
+        return Decision(True, "; ".join(fired))
+    return Decision(False, "; ".join(d.reason for d in decisions) or "no trigger is declared")
+
+
+def _looks(situation: Situation, specification: Specification) -> tuple[Watch, ...]:
+    """The Monitors which are due, unless one Run is looking already."""
+    if not situation.live or situation.watching:
+        return ()
+    failed = situation.watch_failed
+    if failed and situation.now < failed.time + timedelta(minutes=1):
+        return ()
+    due = tuple(monitor.name for monitor in specification.service.monitors if _is_due(situation, monitor))
+    return (Watch(due),) if due else ()
+
+
+def _is_due(situation: Situation, monitor: Monitor) -> bool:
+    fired = situation.fired.get(monitor.name)
+    if fired and situation.now < fired + monitor.cooldown:
+        return False
+    swap, last = situation.swap, situation.watched.get(monitor.name)
+    loss = monitor.on is Subject.LOSS
+    held = situation.labels if loss else situation.records
+    base = (swap.labels if loss else swap.records) if swap else 0
+    seen = max(base, (last.labels if loss else last.records) if last else base)
+    window = monitor.window.rows or monitor.minimum
+    first = monitor.minimum if loss else (2 * window if monitor.reference is Reference.EARLIER else window)
+    stride = monitor.stride or (monitor.minimum if loss else window)
+    return held - seen >= (stride if last else first)
+
+
+def _title(opened: UpdateOpened) -> str:
+    return f"confirming v{opened.confirms}" if opened.confirms else f"update {opened.update}"

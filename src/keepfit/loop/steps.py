@@ -1,0 +1,252 @@
+"""Steps: the typed functions a worker runs. Each takes artifacts by digest and makes artifacts; none decides."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import sys
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from keepfit.core.errors import NotFound, SpecInvalid
+from keepfit.core.nouns import (
+    LABEL,
+    RECORD_ID,
+    RECORD_TIME,
+    Bundle,
+    Evaluation,
+    Evidence,
+    Outcome,
+    Ruling,
+    Severity,
+    Verdict,
+    Window,
+)
+from keepfit.core.places import Places
+from keepfit.core.registry import canonical, from_plain
+from keepfit.core.service import Service
+from keepfit.core.signature import compare
+from keepfit.data.check import check
+from keepfit.data.profile import profile
+from keepfit.data.schema import infer
+from keepfit.judge.evaluate import evaluate
+from keepfit.judge.gates import DEFAULT, rule
+from keepfit.judge.metrics import losses
+from keepfit.learn.update import update
+from keepfit.loop.looks import look
+from keepfit.loop.pipeline import Made, Work
+from keepfit.loop.workplace import Workplace, values_of
+from keepfit.serve.runtimes import load, rehearse
+from keepfit.serve.wire import from_table
+
+_BATCH = 8192  # rows scored at once: enough for speed, little memory
+
+
+def perform_step(work: Work, places: Places, scratch: Path) -> Made:
+    """Run the step a Work names; NotFound lists the steps there are."""
+    step = _STEPS.get(work.step)
+    if step is None:
+        raise NotFound(f"no step {work.step!r}; there are: {', '.join(_STEPS)}")
+    return step(Workplace(work, places, scratch))
+
+
+def freeze(place: Workplace) -> Made:
+    """Freeze the labelled rows known at `as_of` into a training and a later, held-out Dataset."""
+    parameters = place.work.parameters
+    as_of = datetime.fromisoformat(parameters["as_of"])
+    if parameters["answered_by"]:
+        return _freeze_answers(place, as_of)
+    columns = [RECORD_ID, RECORD_TIME, *parameters["columns"], LABEL]
+    labelled = place.stream.read(as_of=as_of, labelled=True)
+    arrived = labelled.select(columns) if labelled.num_rows else None
+    if "given" in place.work.inputs:
+        train = place.table("given").select(columns)
+        later = _window(_joined(arrived, place.table("source").select(columns)), parameters)
+        holdout = _tail(later, _held_out(later.num_rows, parameters["holdout"]))
+    else:
+        rows = _window(_joined(arrived, place.table("source").select(columns)), parameters)
+        count = _held_out(rows.num_rows, parameters["holdout"])
+        train, holdout = rows.slice(0, rows.num_rows - count), _tail(rows, count)
+    if not train.num_rows or not holdout.num_rows:
+        return Made({}, {"short": f"{train.num_rows} rows to train on and {holdout.num_rows} to judge on are too few"})
+    made = {"train": place.keep(train), "holdout": place.keep(holdout)}
+    return Made(made, {"train": train.num_rows, "holdout": holdout.num_rows, **_extent(holdout)})
+
+
+def _freeze_answers(place: Workplace, as_of: datetime) -> Made:
+    answered = place.stream.read(as_of=as_of, labelled=True, version=place.work.parameters["answered_by"])
+    if not answered.num_rows:
+        return Made({}, {"short": "no label has arrived for an answer of this version yet"})
+    return Made({"holdout": place.keep(answered)}, {"holdout": answered.num_rows, **_extent(answered)})
+
+
+def _joined(arrived: pa.Table | None, source: pa.Table) -> pa.Table:
+    """The first data, then what arrived, in order of record time."""
+    if arrived is None:
+        return source
+    return pa.concat_tables([source, arrived.cast(source.schema)])
+
+
+def _window(rows: pa.Table, parameters: Mapping[str, Any]) -> pa.Table:
+    window = from_plain(Window, parameters["window"])
+    if window.time is not None and rows.num_rows:
+        newest = pc.max(rows[RECORD_TIME])
+        rows = rows.filter(pc.greater(rows[RECORD_TIME], pc.subtract(newest, pa.scalar(window.time))))
+    return rows if window.rows is None else _tail(rows, window.rows)
+
+
+def _tail(rows: pa.Table, count: int) -> pa.Table:
+    return rows.slice(max(0, rows.num_rows - count))
+
+
+def _held_out(rows: int, holdout: float) -> int:
+    wanted = math.ceil(rows * holdout) if holdout < 1 else int(holdout)
+    return min(wanted, rows // 2)
+
+
+def _extent(rows: pa.Table) -> dict[str, str]:
+    first, last = pc.min(rows[RECORD_TIME]).as_py(), pc.max(rows[RECORD_TIME]).as_py()
+    return {"from": first.isoformat(), "to": last.isoformat()}
+
+
+def check_data(place: Workplace) -> Made:
+    """Hold the training Dataset against the schema of the first data."""
+    columns = [*place.work.parameters["columns"], LABEL]
+    schema = infer(profile(place.table("source").select(columns)))
+    findings = check(place.table("train").select(columns), schema)
+    errors = [finding.sentence for finding in findings if finding.severity is Severity.ERROR]
+    digest = place.blobs.put(canonical(findings))
+    return Made({"findings": digest}, {"errors": errors, "findings": len(findings)})
+
+
+def train(place: Workplace) -> Made:
+    """Learn a candidate by the Recipe, from the snapshot of the user's code, and make its Bundle."""
+    code = place.trees.path(place.work.inputs["code"])
+    parent = place.trees.path(place.work.inputs["parent"]) if "parent" in place.work.inputs else None
+    estimator = declared(code, place.specification.module, place.work.service).estimator
+    into = place.scratch / "bundle"
+    bundle = update(
+        place.specification,
+        estimator,
+        train=place.table("train"),
+        holdout=place.table("holdout"),
+        parent=parent,
+        code=code,
+        into=into,
+    )
+    return Made(
+        {"bundle": place.trees.put(into)}, {"runtime": bundle.runtime, "note": bundle.note, "parity": bundle.parity}
+    )
+
+
+def declared(code: Path, module: str, service: str) -> Service:
+    """The Service a snapshot declares, estimator included; only workers call this."""
+    path = code / module
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise SpecInvalid(f"{module}: the snapshot cannot be imported; apply the service file again")
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = loaded
+    spec.loader.exec_module(loaded)
+    for value in vars(loaded).values():
+        if isinstance(value, Service) and value.name == service:
+            return value
+    raise SpecInvalid(f"{module}: declares no Service named {service!r}; apply the service file again")
+
+
+def evaluate_candidate(place: Workplace) -> Made:
+    """Candidate against incumbent on the same held-out later rows; contract and golden examples beside it."""
+    rows = place.table("holdout")
+    bundle, answers, golden = _answers(place, "candidate", rows)
+    old, before = None, None
+    if "incumbent" in place.work.inputs:
+        old, before, _ = _answers(place, "incumbent", rows)
+    parameters = place.work.parameters
+    truth = values_of(rows[LABEL])
+    evaluation = evaluate(
+        truth,
+        answers,
+        before,
+        task=bundle.task,
+        classes=bundle.classes,
+        table=rows,
+        slices=place.specification.service.slices,
+        metrics=tuple(parameters["metrics"]),
+        digests=(place.work.inputs["holdout"], place.work.inputs["candidate"], place.work.inputs.get("incumbent")),
+        seed=parameters["seed"],
+    )
+    contract = compare(old.signature, bundle.signature) if old else None
+    evidence = Evidence(
+        evaluation=evaluation,
+        contract=contract.kind.value if contract else "first",
+        contract_changes=contract.changes if contract else (),
+        golden_error=golden,
+        golden_tolerance=bundle.tolerance,
+        metric=parameters["metric"],
+    )
+    lost = losses(bundle.task, bundle.classes, truth, answers, metric=parameters["metric"])
+    made = {"evidence": place.blobs.put(canonical(evidence)), "losses": place.keep(pa.table({"loss": lost}))}
+    return Made(made, {"measures": _brief(evaluation)})
+
+
+def _answers(place: Workplace, name: str, rows: pa.Table) -> tuple[Bundle, dict[str, np.ndarray], float]:
+    """The Bundle behind an input, its outputs on all rows, and its error on its golden examples."""
+    directory = place.trees.path(place.work.inputs[name])
+    bundle, predictor = load(directory)
+    try:
+        golden = rehearse(directory, bundle, predictor)
+        inputs = from_table(bundle.signature, rows)
+        parts = []
+        for start in range(0, rows.num_rows, _BATCH):
+            parts.append(predictor.predict({key: value[start : start + _BATCH] for key, value in inputs.items()}))
+        return bundle, {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}, golden
+    finally:
+        predictor.close()
+
+
+def _brief(evaluation: Evaluation) -> dict[str, float]:
+    return {f"{m.metric} of {m.slice}": m.candidate for m in evaluation.measures if m.slice == "all"}
+
+
+def judge(place: Workplace) -> Made:
+    """Put the evidence before the gates; a confirmation asks one thing only: is the live Version worse."""
+    evidence = from_plain(Evidence, msgspec.json.decode(place.blobs.get(place.work.inputs["evidence"])))
+    if place.work.parameters["confirms"]:
+        verdict = confirm(evidence, margin=place.work.parameters["margin"], metric=place.work.parameters["metric"])
+    else:
+        verdict = rule(place.specification.service.gates or DEFAULT, evidence)
+    return Made({"verdict": place.blobs.put(canonical(verdict))}, {"outcome": verdict.outcome.value})
+
+
+def confirm(evidence: Evidence, *, metric: str, margin: float) -> Verdict:
+    """Refuse a live Version worse than its predecessor by more than `margin`, beyond the interval, on its labels."""
+    measure = evidence.evaluation.measure(metric) if evidence.evaluation else None
+    if measure is None or measure.difference is None:
+        ruling = Ruling("confirm", Outcome.HOLD, "there is no predecessor to compare with")
+    else:
+        numbers = (
+            f"{metric} {measure.candidate:.4f} against {measure.incumbent:.4f} of its predecessor on {measure.n} "
+            f"labels that arrived since, difference {measure.difference:+.4f} [{measure.low:+.4f}, {measure.high:+.4f}]"
+        )
+        worse = measure.high < -margin
+        ruling = Ruling("confirm", Outcome.REFUSE if worse else Outcome.PASS, numbers)
+    return Verdict(ruling.outcome, (ruling,))
+
+
+_STEPS: dict[str, Callable[[Workplace], Made]] = {
+    "freeze": freeze,
+    "check": check_data,
+    "train": train,
+    "evaluate": evaluate_candidate,
+    "judge": judge,
+    "watch": look,
+}
