@@ -1,0 +1,214 @@
+"""control: the process behind `keepfit up`: the API, the loop, and the only writer of the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+
+import msgspec
+
+from keepfit.core.clock import clock_from
+from keepfit.core.errors import KeepfitError, MissingExtra
+from keepfit.core.facts import Failed
+from keepfit.core.places import Places
+from keepfit.edge.apply import declared, locked, record
+from keepfit.edge.status import Histories
+from keepfit.edge.telling import sentence
+from keepfit.loop.executors import ProcessExecutor
+from keepfit.loop.perform import Hands
+from keepfit.loop.targets import Local
+from keepfit.loop.turn import Loop
+from keepfit.store.ledger import Ledger
+
+_IDLE = 0.1  # seconds between two turns in which nothing happened
+_AFTER_FAILURE = 1.0  # seconds before a turn that failed is tried again
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a control process runs: its own port and the runner's (0: any free one), front workers, shared clock."""
+
+    file: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 0
+    runner_port: int = 0
+    workers: int = 1
+    clock: str = ""
+    actor: str = "someone"
+
+
+def up(places: Places, settings: Settings, tell: Tell) -> None:
+    """Apply the file, start everything, and run until SIGTERM or SIGINT; `tell` gets one line per event."""
+    try:
+        import granian  # noqa: F401  # said now, before anything is started
+        import starlette  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra(error.name or "granian", "serve") from error
+    with locked(places):
+        hands = _hands(places, settings)
+        if settings.file is not None:
+            _apply(settings.file, hands, settings.actor, tell)
+        asyncio.run(_serve(hands, settings, tell))
+
+
+def _hands(places: Places, settings: Settings) -> Hands:
+    target = Local(
+        places=places,
+        host=settings.host,
+        port=settings.runner_port,
+        workers=settings.workers,
+        clock=settings.clock,
+    )
+    return Hands(
+        places=places,
+        ledger=Ledger(places.ledger),
+        clock=clock_from(settings.clock or None),
+        executor=ProcessExecutor(places),
+        target=target,
+        new_id=lambda: uuid.uuid4().hex[:12],
+    )
+
+
+def _apply(path: Path, hands: Hands, actor: str, tell: Tell) -> None:
+    for one in declared(path, hands.places):
+        done = record(one.specification, hands.places, hands.ledger, actor=actor, clock=hands.clock)
+        for line in (*one.notes, *(done.changes if not done.first else ())):
+            tell(f"{one.service}: {line}")
+
+
+async def _serve(hands: Hands, settings: Settings, tell: Tell) -> None:
+    stop, running = Event(), asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        running.add_signal_handler(number, ended.set)
+    turning = Thread(target=_turn_until, args=(stop, hands, tell), name="loop")
+    async with _Door(hands, settings) as address:
+        tell(f"keepfit {hands.places.root} is up: control at {address}, process {os.getpid()}")
+        turning.start()
+        await ended.wait()
+        tell("stopping")
+        stop.set()
+        await asyncio.to_thread(turning.join)
+        await asyncio.to_thread(_put_away, hands)
+
+
+def _put_away(hands: Hands) -> None:
+    """Stop the runners, which answer what they have begun."""
+    assert isinstance(hands.target, Local)  # noqa: S101  # made by _hands
+    for service in hands.ledger.services():
+        if service:
+            hands.target.stop(service)
+
+
+def _turn_until(stop: Event, hands: Hands, tell: Tell) -> None:
+    """The loop's thread: a failure becomes a fact, and the loop goes on."""
+    loop = Loop(hands)
+    told, seen = "", _newest(hands.ledger)
+    while not stop.is_set():
+        try:
+            pause = 0.0 if loop.turn() else _IDLE
+            told = ""
+        except Exception as error:  # noqa: BLE001  # whatever it is, the loop must go on; it is recorded
+            reason = f"{type(error).__name__}: {error}"
+            if reason != told:
+                _record_failure(reason, hands)
+            told, pause = reason, _AFTER_FAILURE
+        with suppress(KeepfitError):
+            for row in hands.ledger.facts(after=seen):
+                seen = row.seq
+                line = sentence(row.fact)
+                if line:
+                    tell(f"{row.fact.time:%Y-%m-%d %H:%M:%S}  {line}")
+        stop.wait(pause)
+    loop.close()
+
+
+def _newest(ledger: Ledger) -> int:
+    return next((row.seq for row in ledger.facts(newest=True, limit=1)), 0)
+
+
+def _record_failure(reason: str, hands: Hands) -> None:
+    try:
+        hands.ledger.append(Failed(service="", time=hands.clock.now(), where="loop", reason=reason))
+    except Exception as error:  # noqa: BLE001  # a ledger that cannot be written leaves only the console
+        print(f"keepfit: the loop failed ({reason}), and so did recording it ({error})", file=sys.stderr, flush=True)
+
+
+class _Door:
+    """The API while it listens: `control.json` exists exactly as long."""
+
+    def __init__(self, hands: Hands, settings: Settings) -> None:
+        self._hands = hands
+        self._settings = settings
+
+    async def __aenter__(self) -> str:
+        from granian.constants import Interfaces  # the `serve` extra
+        from granian.server.embed import Server
+
+        from keepfit.edge.api import application
+        from keepfit.edge.desk import Desk
+
+        hands, host, token = self._hands, self._settings.host, secrets.token_urlsafe(32)
+        assert isinstance(hands.target, Local)  # noqa: S101  # made by _hands
+        desk = Desk(
+            places=hands.places,
+            ledger=hands.ledger,
+            clock=hands.clock,
+            target=hands.target,
+            new_id=hands.new_id,
+            histories=Histories(hands.ledger),
+        )
+        app = application(desk, token=token, process=os.getpid())
+        with _reserved(host, self._settings.port) as port:
+            self._server = Server(
+                app, address=host, port=port, interface=Interfaces.ASGINL, log_enabled=False, websockets=False
+            )
+            self._serving = asyncio.create_task(self._server.serve())
+            await self._listening(host, port)
+        address = f"http://{host}:{port}"
+        _write_private(hands.places.control, {"address": address, "pid": os.getpid(), "token": token})
+        return address
+
+    async def _listening(self, host: str, port: int) -> None:
+        while not self._serving.done():
+            with suppress(OSError):
+                _, writer = await asyncio.open_connection(host, port)
+                writer.close()
+                return
+            await asyncio.sleep(0.01)
+        await self._serving
+
+    async def __aexit__(self, *error: object) -> None:
+        self._hands.places.control.unlink(missing_ok=True)
+        self._server.stop()  # type: ignore[no-untyped-call]  # granian's embedded server has no types
+        await self._serving
+
+
+@contextmanager
+def _reserved(host: str, port: int) -> Iterator[int]:
+    """Hold a port (a free one for 0) until the server, which also reuses ports, listens on it."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind((host, port))
+        yield held.getsockname()[1]
+
+
+def _write_private(path: Path, content: dict[str, object]) -> None:
+    partial = path.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(file, "wb") as out:
+        out.write(msgspec.json.encode(content))
+    partial.replace(path)

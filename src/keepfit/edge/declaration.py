@@ -1,0 +1,246 @@
+"""Declarations: a service file, loaded in a process of its own, checked, and stored as plain data.
+
+`python -m keepfit.edge.declaration FILE STORE ANSWER` is that process: what it found goes to ANSWER as JSON.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pickle
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from keepfit.core.errors import KeepfitError, SpecInvalid
+from keepfit.core.nouns import Digest, Task
+from keepfit.core.places import Places
+from keepfit.core.registry import canonical, digest_of, from_plain, to_plain
+from keepfit.core.service import Service, Specification
+from keepfit.edge.declared import Answer, Declared
+from keepfit.edge.fits import misfits
+from keepfit.edge.mistakes import Argument, Lines, Misfit, Mistake, Mistaken, explain
+from keepfit.edge.source import Source, fetch, misplaced, source_of
+from keepfit.judge import metrics
+from keepfit.store.blobs import Blobs, Trees
+
+
+def load(path: Path) -> tuple[Service, ...]:
+    """Import a service file as the module of its own name, and return the Services it declares.
+
+    Whoever unpickles an estimator made from it finds its classes under that name. Nothing is written beside the file,
+    so that a snapshot stays what its digest says. Mistaken where it cannot be imported.
+    """
+    sys.dont_write_bytecode = True
+    path = path.resolve()
+    loaded = sys.modules.get(path.stem)
+    taken = path.stem in sys.stdlib_module_names or path.stem == "keepfit"
+    if taken or (loaded is not None and Path(getattr(loaded, "__file__", None) or "") != path):
+        raise _at(path, f"a module named '{path.stem}' exists already; give the file another name")
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    importlib.invalidate_caches()
+    try:
+        module = importlib.import_module(path.stem)
+    except Exception as error:
+        raise Mistaken((explain(error, path),)) from error
+    return tuple(_services(module))
+
+
+def service_named(path: Path, name: str) -> Service:
+    """The Service of that name in a file; SpecInvalid lists the names there are."""
+    found = load(path)
+    for service in found:
+        if service.name == name:
+            return service
+    there = ", ".join(service.name for service in found) or "none"
+    raise SpecInvalid(f"{path.name} declares no service '{name}'; there are: {there}")
+
+
+def _services(module: Any) -> Iterator[Service]:
+    seen: set[int] = set()
+    for value in vars(module).values():
+        for thing in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(thing, Service) and id(thing) not in seen:
+                seen.add(id(thing))
+                yield thing
+
+
+def declare(path: Path, places: Places) -> tuple[Declared, ...]:
+    """Load, check and store every Service of a file; Mistaken with everything that is wrong."""
+    path = path.resolve()
+    if not path.is_file():
+        raise SpecInvalid(f"{path}: there is no such file; `keepfit init` makes one that runs")
+    services = load(path)
+    if not services:
+        raise _at(path, "expected a keepfit.Service in a variable of this file, found none")
+    names = [service.name for service in services]
+    if len(set(names)) < len(names):
+        raise _at(path, f"the names of services must differ, found {names}")
+    lines = Lines(path)
+    checked = [(service, _check(service, path)) for service in services]
+    wrong = [
+        Mistake(str(path), lines.of(service.name, misfit.argument), f"{service.name}: {misfit}")
+        for service, found in checked
+        if not isinstance(found, Source)
+        for misfit in found
+    ]
+    if wrong:
+        raise Mistaken(tuple(wrong))
+    code, environment = snapshot(path, Trees(places.trees)), installed()
+    return tuple(
+        _store(service, found, code=code, module=path.name, environment=environment, places=places)
+        for service, found in checked
+        if isinstance(found, Source)
+    )
+
+
+def _at(path: Path, sentence: str) -> Mistaken:
+    return Mistaken((Mistake(str(path), 1, sentence),))
+
+
+def _check(service: Service, path: Path) -> Source | list[Misfit]:
+    """The first data of a sound Service, or all that is wrong with it; cheap checks first."""
+    wrong = [*misfits(service, Service), *_estimator(service)]
+    if wrong:
+        return wrong
+    try:
+        table = fetch(service, path.parent)
+    except KeepfitError as error:
+        return [Misfit(("data",), str(error))]
+    except Exception as error:  # noqa: BLE001  # the user's function may raise anything; it is told with its line
+        mistake = explain(error, path)
+        return [Misfit(("data",), f"the function raised in line {mistake.line}: {mistake.sentence}")]
+    if isinstance(table, Misfit):
+        return [table]
+    found = list(misplaced(service, table)) or source_of(service, table)
+    if not isinstance(found, Source):
+        return found
+    return [*_metrics(service, found.task), *_answers(service, found.task)] or found
+
+
+def _estimator(service: Service) -> Iterator[Misfit]:
+    estimator = service.estimator
+    if estimator is None:
+        yield Misfit(("estimator",), "expected an object with fit and predict, found none")
+        return
+    if isinstance(estimator, type):
+        yield Misfit(("estimator",), f"expected an object, found the class; write {estimator.__name__}()")
+        return
+    lacking = [name for name in ("fit", "predict") if not callable(getattr(estimator, name, None))]
+    if lacking:
+        found = f"expected an object with fit and predict, found {type(estimator).__name__} without {lacking}"
+        yield Misfit(("estimator",), found)
+        return
+    try:
+        pickle.dumps(estimator, protocol=5)
+    except Exception as error:  # noqa: BLE001  # __reduce__ is user code; whatever it raises means the same
+        yield Misfit(("estimator",), f"cannot be pickled ({error}); use functions with a name, no lambdas")
+
+
+def _metrics(service: Service, task: Task) -> Iterator[Misfit]:
+    asked: list[tuple[Argument, str]] = [(("metric",), service.metric)]
+    asked += [(("gates", place, "metric"), getattr(gate, "metric", "")) for place, gate in enumerate(service.gates)]
+    for argument, name in asked:
+        try:
+            _ = name and metrics.fits(name, task)
+        except KeepfitError as error:
+            yield Misfit(argument, str(error))
+
+
+def _answers(service: Service, task: Task) -> Iterator[Misfit]:
+    if task is not Task.REGRESSION and not hasattr(service.estimator, "predict_proba"):
+        found = f"{type(service.estimator).__name__} gives no probabilities; wrap it in CalibratedClassifierCV"
+        yield Misfit(("estimator",), found)
+
+
+def _store(
+    service: Service, source: Source, *, code: Digest, module: str, environment: Digest, places: Places
+) -> Declared:
+    blobs = Blobs(places.blobs)
+    plain = replace(service, estimator=None, data=None, metric=service.metric or metrics.default(source.task))
+    specification = Specification(
+        service=plain,
+        code=code,
+        module=module,
+        source=blobs.put(source.encoded()),
+        source_rows=source.table.num_rows,
+        task=source.task,
+        classes=source.classes,
+        inputs=source.inputs,
+        outputs=source.outputs,
+        label=source.label,
+        environment=environment,
+    )
+    written = canonical(specification)
+    from_plain(Specification, msgspec.json.decode(written))  # what control will read must be readable
+    return Declared(service.name, blobs.put(written), source.notes)
+
+
+def snapshot(path: Path, trees: Trees) -> Digest:
+    """Keep the service file and the modules beside it that it imports, directly or not."""
+    with tempfile.TemporaryDirectory() as made:
+        for file in sorted(_local(path)):
+            goal = Path(made) / file.relative_to(path.parent)
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, goal)
+        return trees.put(Path(made))
+
+
+def _local(path: Path) -> set[Path]:
+    """The files of the modules beside `path` which it imports, found by reading, not by running."""
+    found: set[Path] = set()
+    wanted = [path]
+    while wanted:
+        file = wanted.pop()
+        if file in found:
+            continue
+        found.add(file)
+        for name in _imported(file):
+            module = path.parent / f"{name}.py"
+            package = path.parent / name
+            if module.is_file():
+                wanted.append(module)
+            elif (package / "__init__.py").is_file():
+                wanted += package.rglob("*.py")
+    return found
+
+
+def _imported(file: Path) -> Iterator[str]:
+    """The top-level names a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(file.read_bytes(), str(file))):
+        match node:
+            case ast.Import():
+                yield from (alias.name.partition(".")[0] for alias in node.names)
+            case ast.ImportFrom(module=str(module), level=0):
+                yield module.partition(".")[0]
+
+
+def installed() -> Digest:
+    """The digest of the installed distributions and their versions, and of Python's."""
+    found = {(dist.name.lower().replace("_", "-"), dist.version) for dist in distributions() if dist.name}
+    return digest_of(list(sys.version_info[:3]), sorted(map(list, found)))
+
+
+def main(argv: list[str]) -> int:
+    """The loading process."""
+    path, store, answer = map(Path, argv)
+    try:
+        said = Answer(services=declare(path, Places(store)))
+    except Mistaken as error:
+        said = Answer(mistakes=error.mistakes)
+    except SpecInvalid as error:
+        said = Answer(mistakes=(Mistake(str(path), 1, str(error)),))
+    answer.write_bytes(msgspec.json.encode(to_plain(said)))
+    return 2 if said.mistakes else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,228 @@
+"""The desk behind the API's doors: reads what is known, and writes down what people wish."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import msgspec
+
+from keepfit.core.errors import Invalid, KeepfitError, NotFound
+from keepfit.core.facts import (
+    KINDS,
+    Answered,
+    Approved,
+    Decided,
+    Requested,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    Watched,
+)
+from keepfit.core.places import Places
+from keepfit.core.protocols import Clock
+from keepfit.core.registry import to_plain
+from keepfit.edge import asked
+from keepfit.edge.apply import Applying, record, specification_at
+from keepfit.edge.status import Histories, ServiceStatus, VersionStatus, status_of, versions_of
+from keepfit.loop.targets import Local
+from keepfit.store.blobs import Blobs, Trees
+from keepfit.store.ledger import Ledger
+from keepfit.store.streams import Stream
+
+_RUN = re.compile(r"[0-9A-Za-z_-]{1,64}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """What the doors lead to. Every method may be called from any thread."""
+
+    places: Places
+    ledger: Ledger
+    clock: Clock
+    target: Local
+    new_id: Callable[[], str]
+    histories: Histories
+    _streams: dict[str, Stream] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def services(self) -> list[dict[str, Any]]:
+        """Every Service with its live Version."""
+        return [{"service": name, "live": self.histories.of(name).live} for name in self.histories.services()]
+
+    def service(self, service: str) -> dict[str, Any]:
+        """The specification in force."""
+        applied = self.histories.of(service).applied
+        assert applied is not None  # noqa: S101  # Histories knows only applied Services
+        specification = to_plain(specification_at(applied.specification, self.places))
+        return {**to_plain(applied), "digest": applied.specification, "specification": specification}
+
+    def status(self, service: str) -> ServiceStatus:
+        """Where the Service stands, with what its runner says."""
+        situation = self.histories.of(service)
+        with self._lock:
+            stream = self._streams.setdefault(service, Stream(self.places.stream(service)))
+            counts = stream.counts()
+        now = replace(situation, records=counts.records, labels=counts.labels)
+        return status_of(service, now, failed=self.histories.failed(service), runner=self._runner(service))
+
+    def _runner(self, service: str) -> dict[str, Any]:
+        try:
+            return {**self.target.status(service), "url": self.target.address(service)}
+        except KeepfitError:
+            return {}
+
+    def versions(self, service: str) -> tuple[VersionStatus, ...]:
+        """All Versions of the Service, the newest last."""
+        return versions_of(self.histories.of(service))
+
+    def version(self, service: str, number: int) -> dict[str, Any]:
+        """One Version with the manifest of its Bundle and the evidence of its Verdict."""
+        found = next((version for version in self.versions(service) if version.number == number), None)
+        if found is None:
+            raise NotFound(f"'{service}' has no version {number}; it has {len(self.versions(service))} versions")
+        judged = self.histories.of(service).verdicts.get(number)
+        manifest = Trees(self.places.trees).path(found.digest) / "bundle.json"
+        evidence = Blobs(self.places.blobs).get(judged.evaluation) if judged else b"null"
+        return {
+            **to_plain(found),
+            "bundle": msgspec.json.decode(manifest.read_bytes()),
+            "evidence": msgspec.json.decode(evidence),
+        }
+
+    def facts(self, service: str, kind: str, *, after: int, limit: int, newest: bool) -> list[dict[str, Any]]:
+        """The facts of a Service, of one kind or of all, from a sequence number on."""
+        self.histories.of(service)
+        if kind and kind not in KINDS:
+            raise Invalid(f"there is no kind of fact '{kind}'; there are: {', '.join(KINDS)}")
+        rows = self.ledger.facts(service, KINDS.get(kind), after=after, limit=limit, newest=newest)
+        return [{"seq": row.seq, "kind": type(row.fact).__name__, **to_plain(row.fact)} for row in rows]
+
+    def findings(self, service: str, *, after: int, limit: int) -> list[dict[str, Any]]:
+        """What Monitors found out of line."""
+        self.histories.of(service)
+        found = []
+        for row in self.ledger.facts(service, Watched, after=after, limit=limit):
+            told = {"seq": row.seq, "time": to_plain(row.fact.time), "monitor": row.fact.monitor}
+            found += [{**told, **to_plain(finding)} for finding in row.fact.findings]
+        return found
+
+    def decisions(self, service: str, *, after: int, limit: int) -> list[dict[str, Any]]:
+        """What the loop decided, also when it was to do nothing."""
+        return self.facts(service, Decided.__name__, after=after, limit=limit, newest=False)
+
+    def runs(self, service: str, *, limit: int) -> list[asked.RunStatus]:
+        """The latest Runs of a Service, the newest last."""
+        self.histories.of(service)
+        ended: dict[str, RunFinished | RunFailed] = {}
+        for kind in (RunFinished, RunFailed):
+            for row in self.ledger.facts(service, kind, newest=True, limit=2 * limit):
+                ended[row.fact.run] = row.fact
+        started = self.ledger.facts(service, RunStarted, newest=True, limit=limit)
+        return [
+            _run(row.fact, ended.get(row.fact.run), self.clock.now()) for row in sorted(started, key=lambda r: r.seq)
+        ]
+
+    def log(self, service: str, run: str) -> Path:
+        """Where the log of a Run is."""
+        self.histories.of(service)
+        path = self.places.run(run) / "log"
+        if not _RUN.fullmatch(run) or not path.is_file():
+            raise NotFound(f"'{service}' has no log of a run '{run}'; `keepfit runs {service}` lists the runs")
+        return path
+
+    def ended(self, run: str) -> bool:
+        """Whether a Run has its result; one whose worker vanished is over when the loop has noticed."""
+        if (self.places.run(run) / "result.json").exists():
+            return True
+        return any(row.fact.run == run for row in self.ledger.facts(kind=RunFailed, newest=True, limit=50))
+
+    def apply(self, wish: asked.Apply) -> Applying:
+        """Put a stored Specification in force."""
+        return record(wish.specification, self.places, self.ledger, actor=wish.actor, clock=self.clock)
+
+    def update(self, service: str, wish: asked.Update) -> asked.Asked:
+        """Ask for a candidate."""
+        if wish.dataset and not Blobs(self.places.blobs).has(wish.dataset):
+            raise NotFound(f"the store holds no dataset {wish.dataset}; `keepfit update --data FILE` puts one there")
+        return self._ask(service, "update", wish.actor, wish.reason, dataset=wish.dataset)
+
+    def swap(self, service: str, wish: asked.Swap) -> asked.Asked:
+        """Ask for a Version to go live."""
+        if wish.version not in self.histories.of(service).versions:
+            raise NotFound(f"'{service}' has no version {wish.version}; `keepfit versions {service}` lists them")
+        if wish.forced and not wish.reason:
+            raise Invalid("a forced swap needs a reason, which is recorded; give one with --reason")
+        reason = wish.reason or f"asked by {wish.actor}"
+        return self._ask(service, "swap", wish.actor, reason, version=wish.version, forced=wish.forced)
+
+    def rollback(self, service: str, wish: asked.Rollback) -> asked.Asked:
+        """Ask for the Version before to go live again."""
+        return self._ask(service, "rollback", wish.actor, wish.reason)
+
+    def _ask(self, service: str, deed: str, actor: str, reason: str, **given: Any) -> asked.Asked:
+        self.histories.of(service)
+        now, name = self.clock.now(), self.new_id()
+        self.ledger.append(
+            Requested(service=service, time=now, id=name, deed=deed, actor=actor, reason=reason, **given)
+        )
+        return asked.Asked(request=name)
+
+    def answer(self, service: str, request: str) -> asked.Asked:
+        """How a request ended, if it did."""
+        told = self.ledger.last(Answered, service, subject=request)
+        if told is not None:
+            return asked.Asked(request=request, done=told.done, reason=told.reason)
+        if self.ledger.last(Requested, service, subject=request) is None:
+            raise NotFound(f"'{service}' has no request '{request}'")
+        return asked.Asked(request=request)
+
+    def approve(self, service: str, wish: asked.Approve) -> VersionStatus:
+        """Record a person's yes or no."""
+        if wish.version not in self.histories.of(service).versions:
+            raise NotFound(f"'{service}' has no version {wish.version}; `keepfit versions {service}` lists them")
+        if not wish.reason:
+            raise Invalid("an approval needs a reason, which is recorded; give one with --reason")
+        self.ledger.append(
+            Approved(
+                service=service,
+                time=self.clock.now(),
+                version=wish.version,
+                actor=wish.actor,
+                yes=wish.yes,
+                reason=wish.reason,
+            )
+        )
+        return next(version for version in self.versions(service) if version.number == wish.version)
+
+
+def _run(started: RunStarted, ended: RunFinished | RunFailed | None, now: datetime) -> asked.RunStatus:
+    common = asked.RunStatus(
+        run=started.run,
+        step=started.step,
+        update=started.update,
+        state="running",
+        started=started.time.isoformat(),
+        seconds=(now - started.time).total_seconds(),
+    )
+    match ended:
+        case RunFinished():
+            return replace(
+                common,
+                state="finished",
+                seconds=ended.wall_seconds,
+                cpu_seconds=ended.cpu_seconds,
+                granted=ended.granted,
+                result=ended.result,
+            )
+        case RunFailed():
+            return replace(
+                common, state="failed", seconds=(ended.time - started.time).total_seconds(), reason=ended.reason
+            )
+        case None:
+            return common

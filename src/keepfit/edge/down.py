@@ -1,0 +1,53 @@
+"""down: ends the control process of a store and its runners, whichever of them still live."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+from keepfit.core.errors import Conflict, Unavailable
+from keepfit.core.places import Places
+from keepfit.edge.apply import locked
+from keepfit.loop.targets import Local
+from keepfit.store.ledger import Ledger
+
+_PATIENCE = 60.0  # seconds: a runner may take half a minute to answer what it has begun
+
+
+def down(places: Places) -> Iterator[str]:
+    """Stop what runs; one line for each thing stopped."""
+    if not places.ledger.exists():
+        yield f"nothing was ever started in {places.root}"
+        return
+    process = _holder(places)
+    if process:
+        os.kill(process, signal.SIGTERM)
+        _wait(places, process)
+        yield f"control (process {process}) stopped"
+    target = Local(places=places)
+    for service in Ledger(places.ledger, readonly=True).services():
+        runner = target.process(service) if service else 0
+        if runner:
+            target.stop(service)
+            yield f"the runner of '{service}' (process {runner}) stopped"
+    if not process:
+        yield "no control process is running"
+
+
+def _holder(places: Places) -> int:
+    """The process that holds the store's lock, 0 for none."""
+    try:
+        with locked(places):
+            return 0
+    except Conflict:
+        return int(places.lock.read_text().strip() or 0)
+
+
+def _wait(places: Places, process: int) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while _holder(places):
+        if time.monotonic() > deadline:
+            raise Unavailable(f"control (process {process}) did not end within {_PATIENCE:g} s; look at its output")
+        time.sleep(0.05)

@@ -1,0 +1,76 @@
+"""Telling: facts as one line each, for people who watch."""
+
+from __future__ import annotations
+
+from keepfit.core.facts import (
+    Answered,
+    Applied,
+    Approved,
+    Decided,
+    Fact,
+    Failed,
+    Judged,
+    Quarantined,
+    Requested,
+    RunFailed,
+    Swapped,
+    UpdateClosed,
+    UpdateOpened,
+    VersionRegistered,
+    Watched,
+)
+
+
+def sentence(fact: Fact) -> str:
+    """What happened, in one line without the time; empty for what is only book-keeping.
+
+    >>> from datetime import UTC, datetime
+    >>> sentence(Failed(service="flights", time=datetime(2013, 1, 1, tzinfo=UTC), where="loop", reason="disk full"))
+    'flights: loop failed: disk full'
+    """
+    told = _told(fact)
+    return f"{fact.service}: {told}" if told and fact.service else told
+
+
+def _told(fact: Fact) -> str:
+    match fact:
+        case Applied():
+            return f"applied by {fact.actor}" + "".join(f"; {change}" for change in fact.changes)
+        case Requested():
+            about = f" of v{fact.version}" if fact.version else ""
+            return f"{fact.actor} asks for {'a forced ' if fact.forced else ''}{fact.deed}{about}: {fact.reason}"
+        case Answered():
+            return f"request {fact.request} {'done' if fact.done else 'refused'}: {fact.reason}"
+        case Decided():
+            return fact.reason if fact.fire else f"waiting: {fact.reason}"
+        case UpdateOpened(confirms=0):
+            return f"update {fact.update} begins: {fact.reason}"
+        case UpdateOpened():
+            return f"v{fact.confirms} is judged again: {fact.reason}"
+        case _:
+            return _told_of_versions(fact)
+
+
+def _told_of_versions(fact: Fact) -> str:
+    match fact:
+        case VersionRegistered():
+            return f"v{fact.number} was made" + (f" from v{fact.parent}" if fact.parent else "")
+        case Judged():
+            reasons = "; ".join(f"{ruling.gate}: {ruling.reason}" for ruling in fact.rulings)
+            return f"the verdict on v{fact.version} is {fact.outcome}: {reasons}"
+        case Approved():
+            return f"{fact.actor} {'approves' if fact.yes else 'disapproves'} v{fact.version}: {fact.reason}"
+        case Swapped():
+            return f"v{fact.after} is live ({fact.cause}, after v{fact.before}): {fact.reason}"
+        case Quarantined():
+            return f"v{fact.version} is in quarantine: {fact.reason}"
+        case UpdateClosed():
+            return f"update {fact.update} {fact.outcome}: {fact.reason}"
+        case RunFailed():
+            return f"{fact.step} failed (run {fact.run}): {fact.reason}"
+        case Watched():
+            return "; ".join(f"{fact.monitor}: {finding.sentence}" for finding in fact.findings)
+        case Failed():
+            return f"{fact.where} failed: {fact.reason}"
+        case _:
+            return ""
