@@ -112,7 +112,7 @@ def record_times(name: str, column: pa.ChunkedArray) -> Any:
         return f"{column.null_count} rows have no '{name}', the first of them is row {row}; every row needs one"
     try:
         if kinds.is_string(column.type) or kinds.is_large_string(column.type):
-            return column.cast(pa.timestamp("us", tz="UTC"))
+            return _parsed(column)
         if kinds.is_timestamp(column.type) and column.type.tz:
             return column.cast(pa.timestamp("us", tz="UTC"), safe=False)
         if kinds.is_timestamp(column.type) or kinds.is_date(column.type):
@@ -120,6 +120,14 @@ def record_times(name: str, column: pa.ChunkedArray) -> Any:
     except pa.ArrowInvalid as error:
         return f"column '{name}' cannot be read as times: {error}"
     return f"column '{name}' is {column.type}; expected timestamps, dates or ISO 8601 text"
+
+
+def _parsed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """ISO 8601 text, either all with a zone or all without."""
+    try:
+        return column.cast(pa.timestamp("us", tz="UTC"))
+    except pa.ArrowInvalid:
+        return pc.assume_timezone(column.cast(pa.timestamp("us")), "UTC")
 
 
 def label_column(service: Service, column: pa.ChunkedArray) -> Labelled | Misfit:

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import pyarrow.types as kinds
 
 from keepfit.core.nouns import LABEL, RECORD_ID, RECORD_TIME, Task
 from keepfit.core.service import Service
@@ -110,11 +111,12 @@ def _absent(name: str, columns: list[str]) -> str:
 
 def source_of(service: Service, table: pa.Table) -> Source | list[Misfit]:
     """The Source of a Service whose columns are all there, or everything that is wrong with their values."""
-    told = table.column(service.label)
+    labelled_rows = _has_label(table.column(service.label))
     notes: tuple[str, ...] = ()
-    if told.null_count:
-        notes = (f"{told.null_count} of {table.num_rows} rows have no label and were left out",)
-        table = table.filter(pc.is_valid(told))
+    left_out = table.num_rows - (pc.sum(labelled_rows).as_py() or 0)
+    if left_out:
+        notes = (f"{left_out:,} of {table.num_rows:,} rows have no label and were left out",)
+        table = table.filter(labelled_rows)
     wrong: list[Misfit] = []
     fields: list[Field] = []
     columns: dict[str, Any] = {}
@@ -136,6 +138,13 @@ def source_of(service: Service, table: pa.Table) -> Source | list[Misfit]:
     whole = pa.table({**identified, **columns, LABEL: labelled.values})
     ordered = whole.sort_by([(RECORD_TIME, "ascending"), (RECORD_ID, "ascending")])
     return Source(ordered, labelled.task, labelled.classes, tuple(fields), labelled.field, notes)
+
+
+def _has_label(column: pa.ChunkedArray) -> Any:
+    """Which rows have a label: neither null nor, for text, empty."""
+    if kinds.is_string(column.type) or kinds.is_large_string(column.type):
+        return pc.fill_null(pc.not_equal(column, ""), False)
+    return pc.is_valid(column)
 
 
 def identity(service: Service, table: pa.Table) -> dict[str, Any] | Misfit:
