@@ -1,0 +1,160 @@
+"""The front workers of a runner: started, asked, started again when they die, drained."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import logging
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from keepfit.core.errors import Unavailable
+
+_log = logging.getLogger(__name__)
+_START = 120.0  # seconds a worker may take until it listens: loading a large model
+_DRAIN = 30.0  # seconds a worker may take to end
+
+
+class _Worker:
+    """One process and the line to it."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.process: asyncio.subprocess.Process | None = None
+        self.began = 0.0
+        self._writer: asyncio.StreamWriter | None = None
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._numbers = itertools.count()
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.returncode is None and self._writer is not None
+
+    async def start(self, order: dict[str, Any], fallen: Callable[[], None]) -> None:
+        """Start the process and wait until it listens; Unavailable where it does not."""
+        self.began = time.monotonic()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            said = json.dumps({**order, "index": self.index, "channel": theirs.fileno()})
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "keepfit.edge.front", said, pass_fds=[theirs.fileno()], stdin=-3
+            )
+        reader, self._writer = await asyncio.open_connection(sock=ours, limit=2**22)
+        try:
+            hello = await asyncio.wait_for(reader.readline(), _START)
+        except (TimeoutError, ConnectionError):
+            hello = b""
+        if not hello:
+            await self.end()
+            raise Unavailable(f"front worker {self.index} ended before it listened; its log says why")
+        self._listening = asyncio.create_task(self._listen(reader, fallen))
+
+    async def ask(self, order: dict[str, Any], patience: float) -> dict[str, Any]:
+        """The reply to an order; a worker that is gone or late replies `unavailable`."""
+        number = next(self._numbers)
+        reply = self._waiting[number] = asyncio.get_running_loop().create_future()
+        try:
+            if not self.alive or self._writer is None:
+                raise ConnectionError("it is not running")
+            self._writer.write(json.dumps({**order, "n": number}).encode() + b"\n")
+            return await asyncio.wait_for(reply, patience)
+        except (TimeoutError, ConnectionError) as error:
+            reason = str(error) or f"no reply within {patience:g} s"
+            return {"ok": False, "code": "unavailable", "error": f"front worker {self.index}: {reason}"}
+        finally:
+            self._waiting.pop(number, None)
+
+    async def end(self, patience: float = 0.0) -> None:
+        """Let the process end within `patience` seconds, then kill it."""
+        process = self.process
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        if process is None:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), patience)
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def _listen(self, reader: asyncio.StreamReader, fallen: Callable[[], None]) -> None:
+        with contextlib.suppress(ConnectionError):
+            while line := await reader.readline():
+                reply = json.loads(line)
+                waiting = self._waiting.get(reply.get("n"))
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(reply)
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(ConnectionError("it ended"))
+        fallen()
+
+
+class Fronts:
+    """All front workers of one port; `order` is what each is started with, besides what it has to load."""
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        self.host: str = order["host"]
+        self.port: int = order["port"]
+        self._order = order
+        self._workers = [_Worker(index) for index in range(order["workers"])]
+        self._fallen = asyncio.Event()
+
+    async def start(self, resident: Callable[[], dict[str, Any]]) -> None:
+        """Start all; Unavailable where one does not come up."""
+        await asyncio.gather(
+            *(worker.start({**self._order, **resident()}, self._fallen.set) for worker in self._workers)
+        )
+
+    async def fallen(self) -> None:
+        """Return when a worker died."""
+        await self._fallen.wait()
+        self._fallen.clear()
+
+    async def raise_fallen(self, resident: Callable[[], dict[str, Any]]) -> None:
+        """Start dead workers again, each at most once a second."""
+        for worker in self._workers:
+            if worker.alive and worker.process is not None and not await _gone(worker.process):
+                continue
+            code = worker.process.returncode if worker.process else None
+            _log.error("front.died index=%d code=%s", worker.index, code)
+            await worker.end()
+            await asyncio.sleep(max(0.0, worker.began + 1.0 - time.monotonic()))
+            try:
+                await worker.start({**self._order, **resident()}, self._fallen.set)
+            except Unavailable as error:
+                _log.error("front.not_started index=%d error=%s", worker.index, error)
+                self._fallen.set()
+
+    async def ask(
+        self, order: dict[str, Any], *, patience: float = 280.0, or_end: bool = False
+    ) -> list[dict[str, Any]]:
+        """The replies of all that run; `or_end` kills the ones which give none, so that they start afresh."""
+        asked = [worker for worker in self._workers if worker.alive]
+        replies = await asyncio.gather(*(worker.ask(order, patience) for worker in asked))
+        if or_end:
+            for worker, reply in zip(asked, replies, strict=True):
+                if not reply["ok"]:
+                    _log.error("front.hung index=%d error=%s", worker.index, reply["error"])
+                    await worker.end()
+                    self._fallen.set()
+        return list(replies)
+
+    async def drain(self) -> None:
+        """Let every worker answer what it has begun, and end."""
+        await self.ask({"do": "drain"}, patience=2.0)
+        await asyncio.gather(*(worker.end(_DRAIN) for worker in self._workers))
+
+
+async def _gone(process: asyncio.subprocess.Process) -> bool:
+    """Whether a process whose line may have closed is really gone, waiting a moment for the system to say so."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), 0.05)
+    return process.returncode is not None

@@ -1,0 +1,161 @@
+"""The Slot of a front worker: which Version answers, and how another one takes its place without losing a request.
+
+A Version is prepared off the event loop (loaded, held against its golden examples, warmed up), then committed by one
+assignment. Every request leases the Routing it began with; a Routing is closed when it has left the Slot and its last
+lease is returned. The Version before the live one stays resident, so that going back is one assignment as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from keepfit.core.errors import Conflict, Invalid, KeepfitError, ModelFault, Refused
+from keepfit.core.nouns import Bundle, Digest
+from keepfit.core.protocols import Predictor
+from keepfit.core.signature import Compatibility, compare
+from keepfit.serve.capture import Form
+from keepfit.serve.runtimes import load, rehearse
+from keepfit.serve.wire import Inference, Labels, Rows
+
+_WARM_UPS = 3
+
+
+class Routing:
+    """One loaded Version and everything that answering with it needs."""
+
+    def __init__(self, service: str, version: int, digest: Digest, bundle: Bundle, predictor: Predictor) -> None:
+        self.version = version
+        self.digest = digest
+        self.bundle = bundle
+        self.predictor = predictor
+        self.inference = Inference(service, version, digest, bundle.signature)
+        self.rows = Rows(bundle.signature)
+        self.labels = Labels(bundle.label, bundle.task, bundle.classes)
+        self.form = Form(version, bundle.signature)
+        self.headers = [
+            ("content-type", "application/json"),
+            ("keepfit-version", str(version)),
+            ("keepfit-bundle", digest),
+        ]
+        self.leases = 0
+        self.retired = False
+
+
+def open_routing(service: str, version: int, digest: Digest, directory: Path) -> Routing:
+    """Load a Version, run its golden examples and warm it up; Refused with the reason where it may not answer.
+
+    Blocks: not for the event loop.
+    """
+    bundle, predictor = load(directory)
+    try:
+        if bundle.service != service:
+            raise Refused(f"the Bundle was made for service '{bundle.service}', not '{service}'", code="wrong_service")
+        for _ in range(_WARM_UPS):
+            error = rehearse(directory, bundle, predictor)
+        if not error <= bundle.tolerance:
+            raise Refused(
+                f"v{version} misses its golden examples by {error:.3g}; at most {bundle.tolerance:g} is allowed",
+                code="golden",
+            )
+        return Routing(service, version, digest, bundle, predictor)
+    except (ModelFault, Invalid) as error:
+        predictor.close()
+        raise Refused(f"v{version} fails on its golden examples: {error}", code="golden") from error
+    except KeepfitError:
+        predictor.close()
+        raise
+
+
+class Slot:
+    """Holds the live Routing, the one before it, and the one prepared; used from one event loop."""
+
+    def __init__(self, service: str, verified: Callable[[Digest], Path]) -> None:
+        self.service = service
+        self.live: Routing | None = None
+        self.previous: Routing | None = None
+        self._prepared: Routing | None = None
+        self._verified = verified
+        self._closing: set[asyncio.Future[None]] = set()
+
+    def find(self, version: int) -> Routing | None:
+        """The resident Routing of a Version number."""
+        return next((r for r in (self.live, self.previous) if r is not None and r.version == version), None)
+
+    @contextmanager
+    def lease(self, routing: Routing) -> Iterator[None]:
+        """Keep `routing` loaded while a request that began with it is answered."""
+        routing.leases += 1
+        try:
+            yield
+        finally:
+            routing.leases -= 1
+            if routing.retired and not routing.leases:
+                self._close(routing)
+
+    async def prepare(self, version: int, digest: Digest) -> None:
+        """First phase: have the Version loaded and proved; Refused where it may not take the live one's place."""
+        await self.discard()
+        resident = self.find(version)
+        if resident is not None:
+            if resident.digest != digest:
+                raise Conflict(f"v{version} is resident with digest {resident.digest[:12]}, not {digest[:12]}")
+            self._prepared = resident
+            return
+        routing = await asyncio.to_thread(self._open, version, digest)
+        if self.live is not None:
+            relation = compare(self.live.bundle.signature, routing.bundle.signature)
+            if relation.kind is Compatibility.BREAKING:
+                await asyncio.to_thread(routing.predictor.close)
+                raise Refused(
+                    f"v{version} would break callers of v{self.live.version}: {'; '.join(relation.changes)}",
+                    code="breaking",
+                )
+        self._prepared = routing
+
+    def commit(self, version: int) -> None:
+        """Second phase: one assignment; the Version that left stays resident, the one before it is let go."""
+        routing = self._prepared
+        if routing is None or routing.version != version:
+            raise Conflict(f"v{version} is not prepared")
+        self._prepared = None
+        if routing is self.live:
+            return
+        gone, self.previous, self.live = self.previous, self.live, routing
+        if gone is not None and gone is not routing:
+            self._retire(gone)
+
+    async def discard(self) -> None:
+        """Let go of what was prepared and not committed."""
+        routing, self._prepared = self._prepared, None
+        if routing is not None and routing is not self.live and routing is not self.previous:
+            await asyncio.to_thread(routing.predictor.close)
+
+    async def keep(self, version: int, digest: Digest) -> None:
+        """Load a Version as the previous one: what a rollback after a restart goes back to."""
+        if self.previous is None:
+            self.previous = await asyncio.to_thread(self._open, version, digest)
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        await self.discard()
+        for routing in (self.live, self.previous):
+            if routing is not None:
+                self._retire(routing)
+        self.live = self.previous = None
+        await asyncio.gather(*self._closing)
+
+    def _open(self, version: int, digest: Digest) -> Routing:
+        return open_routing(self.service, version, digest, self._verified(digest))
+
+    def _retire(self, routing: Routing) -> None:
+        routing.retired = True
+        if not routing.leases:
+            self._close(routing)
+
+    def _close(self, routing: Routing) -> None:
+        closing = asyncio.ensure_future(asyncio.to_thread(routing.predictor.close))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
