@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -120,6 +120,7 @@ class RunStarted(Fact):
     step: str
     update: str
     process: int
+    inputs: dict[str, Digest] = field(default_factory=dict)
 
     @property
     def subject(self) -> str:

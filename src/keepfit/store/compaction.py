@@ -1,0 +1,215 @@
+"""Compaction: many sealed segments become a few Parquet parts; every reader sees each row exactly once throughout.
+
+`compacted.json` is the one word on it: the parts in use, and the sealed segments they stand for. It is renamed into
+place after the new part is on the disk and before the segments are removed; so a crash leaves files nobody reads (a
+part not yet named, segments already replaced), which the next compaction clears away.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from keepfit.core.errors import StorageFault
+from keepfit.store import segments
+from keepfit.store.blobs import sync_directory
+from keepfit.store.segments import Name, Sidecar
+
+SEGMENT = "_segment"
+"""A part's own column: which segment a row came from, because that orders rows of the same id and time."""
+
+_MANIFEST = "compacted.json"
+_ROW_GROUP = 50_000
+_SMALL = 250_000  # parts below this many rows are merged into the next one, so that parts stay few
+
+
+@dataclass(frozen=True)
+class Part:
+    """A Parquet file in use, and its rows."""
+
+    file: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a directory's parts are and which sealed segments they replaced; `floor` is the newest segment in any."""
+
+    parts: tuple[Part, ...] = ()
+    replaced: tuple[str, ...] = ()
+    floor: int = 0
+    made: int = 0
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """The manifest, an empty one before the first compaction; StorageFault (`corrupt`) where it cannot be read."""
+    try:
+        data = (directory / _MANIFEST).read_bytes()
+    except FileNotFoundError:
+        return Manifest()
+    try:
+        return msgspec.json.decode(data, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise StorageFault(f"{directory / _MANIFEST}: cannot be read: {error}", code="corrupt") from error
+
+
+def compact(directory: Path, time: str) -> int:
+    """Move sealed segments into a Parquet part; how many. 0 too when another process is at it.
+
+    Raises StorageFault when there is no room; everything is then as it was.
+    """
+    if not directory.is_dir():
+        return 0
+    descriptor = os.open(directory / "compact.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        if not segments.lock(descriptor):
+            return 0
+        segments.recover(directory, time)
+        manifest = _clear(directory, read_manifest(directory))
+        sealed = _sealed(directory)
+        if sealed:
+            _clear(directory, _merge(directory, manifest, sealed, time))
+        return len(sealed)
+    except OSError as error:
+        raise segments.fault(directory, error) from error
+    finally:
+        os.close(descriptor)
+
+
+def _sealed(directory: Path) -> list[str]:
+    found = [(Name.of(path.name), path.name) for path in directory.glob("*.arrow")]
+    return [file for name, file in sorted((name, file) for name, file in found if name)]
+
+
+def _clear(directory: Path, manifest: Manifest) -> Manifest:
+    """Remove what a finished or an interrupted compaction left behind."""
+    used = {part.file for part in manifest.parts}
+    doomed = [directory / file for file in manifest.replaced]
+    doomed += [path for path in directory.glob("part-*.parquet*") if path.name.removesuffix(".ids") not in used]
+    for path in doomed:
+        path.unlink(missing_ok=True)
+        path.with_name(path.name + ".ids").unlink(missing_ok=True)
+    if not manifest.replaced:
+        return manifest
+    sync_directory(directory)  # the names must be gone for good before the manifest forgets them
+    return _write_manifest(directory, replace(manifest, replaced=()))
+
+
+def _write_manifest(directory: Path, manifest: Manifest) -> Manifest:
+    segments.write_durably(directory / _MANIFEST, msgspec.json.encode(manifest))
+    sync_directory(directory)
+    return manifest
+
+
+def _merge(directory: Path, manifest: Manifest, sealed: Sequence[str], time: str) -> Manifest:
+    """Write the new part and make it count; the replaced files are still there."""
+    small = [part for part in manifest.parts if part.rows < _SMALL]
+    file = f"part-{manifest.made + 1:08d}.parquet"
+    sources = [directory / part.file for part in small] + [directory / name for name in sealed]
+    rows = _write_part(directory / file, sources, time)
+    names = [name for name in map(Name.of, sealed) if name]
+    kept = tuple(part for part in manifest.parts if part not in small)
+    return _write_manifest(
+        directory,
+        Manifest(
+            parts=(*kept, Part(file, rows)),
+            replaced=tuple(sealed),
+            floor=max([manifest.floor, *(name.number for name in names)]),
+            made=manifest.made + 1,
+        ),
+    )
+
+
+def _write_part(path: Path, sources: Sequence[Path], time: str) -> int:
+    schema = unified([_schema(source) for source in sources])
+    partial = path.with_name(path.name + ".partial")
+    first, last, hashes, rows = [], [], [], 0
+    with pq.ParquetWriter(partial, schema, compression="zstd", use_dictionary=True) as writer:
+        for table in _groups(sources, schema):
+            sidecar = segments.sidecar_of(table, time)
+            first.append(sidecar.first)
+            last.append(sidecar.last)
+            hashes.append(sidecar.hashes)
+            rows += table.num_rows
+            writer.write_table(table, row_group_size=table.num_rows)
+    with partial.open("rb") as written:
+        os.fsync(written.fileno())
+    segments.write_sidecar(path, Sidecar(min(first), max(last), np.sort(np.concatenate(hashes))))
+    partial.replace(path)
+    sync_directory(path.parent)
+    return rows
+
+
+def _schema(source: Path) -> pa.Schema:
+    if source.suffix == ".parquet":
+        return pq.read_schema(source)
+    with pa.memory_map(str(source)) as file:
+        return pa.ipc.open_file(file).schema.append(pa.field(SEGMENT, pa.string()))
+
+
+def _groups(sources: Sequence[Path], schema: pa.Schema) -> Iterator[pa.Table]:
+    """The sources' rows in one schema, gathered into row groups of a good size."""
+    gathered: list[pa.Table] = []
+    for source in sources:
+        for table in _tables(source):
+            gathered.append(conformed(table, schema))
+            if sum(table.num_rows for table in gathered) >= _ROW_GROUP:
+                yield pa.concat_tables(gathered)
+                gathered = []
+    if gathered:
+        yield pa.concat_tables(gathered)
+
+
+def _tables(source: Path) -> Iterator[pa.Table]:
+    if source.suffix == ".parquet":
+        with pq.ParquetFile(source) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group)
+        return
+    with pa.memory_map(str(source)) as file:
+        table = pa.ipc.open_file(file).read_all()
+        name = pa.array([str(Name.of(source.name))]).take(pa.array(np.zeros(table.num_rows, np.int32)))
+        yield table.append_column(SEGMENT, name)
+
+
+# --- schemas that changed in the course of time ---------------------------------------------------------------------
+
+
+def unified(schemas: Sequence[pa.Schema]) -> pa.Schema:
+    """One schema for all: a column has the widest of its types, and text where its types have nothing in common."""
+    first = schemas[0].remove_metadata()
+    if all(schema.equals(first) for schema in schemas[1:]):
+        return first
+    types: dict[str, pa.DataType] = {}
+    for schema in schemas:
+        for field in schema:
+            types[field.name] = _wider(types.get(field.name, field.type), field.type)
+    return pa.schema(list(types.items()))
+
+
+def _wider(a: pa.DataType, b: pa.DataType) -> pa.DataType:
+    if a == b:
+        return a
+    try:
+        both = [pa.schema([pa.field("x", a)]), pa.schema([pa.field("x", b)])]
+        return pa.unify_schemas(both, promote_options="permissive").field("x").type
+    except (pa.ArrowTypeError, pa.ArrowInvalid):
+        return pa.string()
+
+
+def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table in a wider schema; columns it lacks are null."""
+    if table.schema.equals(schema):
+        return table.replace_schema_metadata(None)
+    columns = [
+        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)

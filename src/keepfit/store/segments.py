@@ -1,0 +1,278 @@
+"""Segments: the files a Stream consists of, and how each of them survives a crash.
+
+    w0-00000007.open              being written: an Arrow IPC stream, one batch per append, locked by its writer
+    w0-00000007-50000.arrow       sealed: an Arrow IPC file of so many rows; beside it
+    w0-00000007-50000.arrow.ids   its sidecar: first and last time, and the sorted hashes of its ids
+    part-00000002.parquet         compacted segments (compaction.py)
+
+A sealed segment takes the place of the open one of the same writer and number, so that wherever a crash falls between
+the two, every row is there exactly once. Whether a writer lives is told by its lock (flock), which the operating
+system gives back with the process; so nothing ever waits for the dead.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from keepfit.core.errors import StorageFault
+from keepfit.core.nouns import RECORD_ID
+from keepfit.store.blobs import FULL, sync_directory
+
+Hashes = NDArray[np.uint64]
+
+_OPEN = re.compile(r"(?P<writer>.+)-(?P<number>\d{8})\.open")
+_SEALED = re.compile(r"(?P<writer>.+)-(?P<number>\d{8})-(?P<rows>\d+)\.arrow")
+_HEADER = struct.Struct("<8sqqQ")
+_MAGIC = b"KFIDS\0\0\1"
+
+
+@dataclass(frozen=True, order=True)
+class Name:
+    """Which segment: numbers grow over all writers of a directory, so that names sort by age and are never reused."""
+
+    number: int
+    writer: str
+
+    def __str__(self) -> str:
+        return f"{self.writer}-{self.number:08d}"
+
+    @property
+    def open(self) -> str:
+        """The file's name while it is written."""
+        return f"{self}.open"
+
+    @classmethod
+    def of(cls, file: str) -> Name | None:
+        """The segment a file name stands for, None for any other file."""
+        match = _OPEN.fullmatch(file) or _SEALED.fullmatch(file)
+        return cls(int(match["number"]), match["writer"]) if match else None
+
+
+def rows_of(file: str) -> int | None:
+    """The rows of a sealed segment by its file name, None for any other file."""
+    match = _SEALED.fullmatch(file)
+    return int(match["rows"]) if match else None
+
+
+# --- ids as numbers -------------------------------------------------------------------------------------------------
+
+
+def _mix(x: Hashes) -> Hashes:
+    """The finaliser of SplitMix64 (Steele, Lea, Flood 2014)."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def hash_ids(ids: pa.Array | pa.ChunkedArray) -> Hashes:
+    """One 64-bit number per id, the same in every process: a multilinear hash of the bytes, then SplitMix64.
+
+    Equal ids have equal hashes; two of a million different ones share theirs with a chance of about 3e-8.
+    """
+    if isinstance(ids, pa.ChunkedArray):
+        ids = ids.combine_chunks()
+    if not len(ids):
+        return np.empty(0, np.uint64)
+    text = ids.cast(pa.large_string())
+    _, offsets_buffer, data_buffer = text.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int64, len(text) + 1, text.offset * 8)
+    data = np.frombuffer(data_buffer or b"", np.uint8)[offsets[0] : offsets[-1]]
+    offsets = offsets - offsets[0]
+    lengths = np.diff(offsets)
+    position = np.arange(len(data)) - np.repeat(offsets[:-1], lengths)
+    weights = _mix(np.arange(1, int(lengths.max(initial=0)) + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+    sums = np.zeros(len(data) + 1, np.uint64)
+    np.cumsum((data.astype(np.uint64) + np.uint64(1)) * weights[position], out=sums[1:])
+    return _mix(sums[offsets[1:]] - sums[offsets[:-1]] + lengths.astype(np.uint64))
+
+
+def micros(times: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
+    """A column of times as microseconds since 1970."""
+    if isinstance(times, pa.ChunkedArray):
+        times = times.combine_chunks()
+    counted = times.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+    return np.asarray(counted, np.int64)
+
+
+# --- sidecars -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What is asked of a sealed file most often: first and last time (µs since 1970) and its ids' sorted hashes."""
+
+    first: int
+    last: int
+    hashes: Hashes
+
+    def contains(self, hashes: Hashes) -> NDArray[np.bool_]:
+        """For each hash whether an id of that hash is in the file."""
+        return among(hashes, self.hashes)
+
+
+def among(hashes: Hashes, within: Hashes) -> NDArray[np.bool_]:
+    """For each hash whether it is in the sorted ones."""
+    if not len(within):
+        return np.zeros(len(hashes), np.bool_)
+    at = np.minimum(np.searchsorted(within, hashes), len(within) - 1)
+    return np.asarray(within[at] == hashes)
+
+
+def sidecar_of(rows: pa.Table, time: str) -> Sidecar:
+    """The sidecar of at least one row."""
+    times = micros(rows[time])
+    return Sidecar(int(times.min()), int(times.max()), np.sort(hash_ids(rows[RECORD_ID])))
+
+
+def read_sidecar(file: Path, rows: int) -> Sidecar | None:
+    """The sidecar kept beside a sealed file, None where it is missing or does not fit."""
+    path = file.with_name(file.name + ".ids")
+    try:
+        data = np.memmap(path, np.uint8, "r")
+    except (FileNotFoundError, ValueError):  # ValueError: an empty file cannot be mapped
+        return None
+    if len(data) != _HEADER.size + 8 * rows:
+        return None
+    magic, first, last, count = _HEADER.unpack(data[: _HEADER.size].tobytes())
+    if magic != _MAGIC or count != rows:
+        return None
+    return Sidecar(first, last, data[_HEADER.size :].view("<u8"))
+
+
+def write_sidecar(file: Path, sidecar: Sidecar) -> None:
+    """Keep a sidecar beside a sealed file; raises OSError."""
+    header = _HEADER.pack(_MAGIC, sidecar.first, sidecar.last, len(sidecar.hashes))
+    write_durably(file.with_name(file.name + ".ids"), header + sidecar.hashes.astype("<u8").tobytes())
+
+
+def write_durably(path: Path, data: Any) -> None:
+    """Write under a temporary name, fsync, rename: afterwards the file is there whole; raises OSError."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+# --- open segments --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """The complete batches found from `start` on, and where they end."""
+
+    schema: pa.Schema | None
+    batches: tuple[pa.RecordBatch, ...]
+    end: int
+
+
+def scan(path: Path, *, start: int = 0, schema: pa.Schema | None = None) -> Scanned:
+    """Read the complete batches of an open segment from a batch's border on; a torn tail is left alone.
+
+    The bytes are copied, not mapped, because the writer may cut a failed append off while we look.
+    """
+    with path.open("rb") as file:
+        file.seek(start)
+        reader = pa.BufferReader(file.read())
+    batches: list[pa.RecordBatch] = []
+    end = start
+    try:
+        if schema is None:
+            schema = pa.ipc.read_schema(pa.ipc.read_message(reader))
+            end = start + reader.tell()
+        while True:
+            batches.append(pa.ipc.read_record_batch(pa.ipc.read_message(reader), schema))
+            end = start + reader.tell()
+    except (EOFError, OSError, pa.ArrowInvalid):  # the end, or a torn tail: nothing behind it was acknowledged
+        return Scanned(schema, tuple(batches), end)
+
+
+def lock(descriptor: int) -> bool:
+    """Take the lock of an open file without waiting."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def still(path: Path, descriptor: int) -> bool:
+    """Whether a path still leads to the open file: a recovery may have been quicker."""
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return False
+    mine = os.fstat(descriptor)
+    return (there.st_ino, there.st_dev) == (mine.st_ino, mine.st_dev)
+
+
+def seal(directory: Path, name: Name, time: str) -> Path | None:
+    """Turn an open segment, locked by the caller, into a sealed one; None when it had no complete batch.
+
+    Raises OSError when there is no room; the open segment is then as it was.
+    """
+    path = directory / name.open
+    found = scan(path)
+    batches = [batch for batch in found.batches if _whole(batch)]
+    sealed = None
+    if batches and not any(directory.glob(f"{name}-*.arrow")):
+        rows = pa.Table.from_batches(batches, found.schema).combine_chunks()
+        sealed = directory / f"{name}-{rows.num_rows}.arrow"
+        write_sidecar(sealed, sidecar_of(rows, time))
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, rows.schema) as writer:
+            writer.write_table(rows)
+        write_durably(sealed, sink.getvalue())
+        sync_directory(directory)
+    path.unlink()
+    return sealed
+
+
+def _whole(batch: pa.RecordBatch) -> bool:
+    """Whether a batch is one we wrote: after a power failure the tail of a file may be there in length only."""
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return bool(batch.num_rows) and batch.column(RECORD_ID).null_count == 0
+
+
+def recover(directory: Path, time: str) -> int:
+    """Seal what dead writers left open; the number of segments sealed. Never waits, never raises for want of room."""
+    recovered = 0
+    for path in sorted(directory.glob("*.open")):
+        name = Name.of(path.name)
+        if name is None:
+            continue
+        try:
+            descriptor = os.open(path, os.O_RDWR)
+        except FileNotFoundError:
+            continue
+        try:
+            if lock(descriptor) and still(path, descriptor):
+                recovered += seal(directory, name, time) is not None
+        except OSError:  # no room: readers go on reading the open segment, and the next start tries again
+            continue
+        finally:
+            os.close(descriptor)
+    return recovered
+
+
+def fault(path: Path, error: OSError) -> StorageFault:
+    """The StorageFault of a write that failed, `disk_full` where that is why."""
+    code = "disk_full" if error.errno in FULL else "storage_fault"
+    return StorageFault(f"{path}: could not be written: {error.strerror or error}", code=code)

@@ -1,0 +1,111 @@
+"""Stream: a Service's append-only Records and the Labels that follow them, read as one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+
+from keepfit.core.nouns import LABEL_TIME, RECORD_TIME
+from keepfit.store import segments
+from keepfit.store.compaction import compact
+from keepfit.store.logs import Distinct, Log, Piece
+from keepfit.store.reading import Query, joined, latest
+from keepfit.store.writers import LABELS, RECORDS, LabelWriter, SegmentWriter
+
+__all__ = ["Counts", "LabelWriter", "SegmentWriter", "Stream"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a Stream holds: Records captured, different Records labelled, first and last record time."""
+
+    records: int
+    labels: int
+    first: datetime | None
+    last: datetime | None
+
+
+class Stream:
+    """Reads the Records and Labels of one Service, while others write them; keep the object, it remembers files."""
+
+    def __init__(self, root: Path) -> None:
+        self._records = Log(root / RECORDS, RECORD_TIME)
+        self._labels = Log(root / LABELS, LABEL_TIME)
+        self._labelled = Distinct()
+
+    def counts(self) -> Counts:
+        """What there is by now; neither falls when duplicates come or when segments are compacted."""
+        labels = self._labels.consistently(self._labelled.count)
+        return self._records.consistently(lambda pieces: _counts(pieces, labels))
+
+    def known(self, ids: Sequence[str]) -> list[bool]:
+        """For each id whether a Record of it was captured (by its 64-bit hash: wrong once in 10^12 at millions)."""
+        if not len(ids):
+            return []
+        hashes = segments.hash_ids(pa.array(ids, pa.string()))
+        return self._records.consistently(lambda pieces: _known(pieces, hashes))
+
+    def read(
+        self,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        as_of: datetime | None = None,
+        labelled: bool = False,
+        version: int | None = None,
+        last: int | None = None,
+        order: Literal["record", "label"] = "record",
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """The Records of [start, end) with the Labels received up to `as_of` (all, when None).
+
+        Of several Records with one id the earliest counts, of several Labels the latest; the same Label sent again
+        changes nothing. `labelled` leaves out Records without one; `version` those which another Version answered;
+        `last` keeps the last rows in the order, by (record time, id) or, of labelled ones, (label time, id).
+        """
+        query = Query(
+            start=_micros(start),
+            end=_micros(end),
+            as_of=_micros(as_of),
+            labelled=labelled or order == "label",
+            version=version,
+            last=last,
+            by_label=order == "label",
+            columns=None if columns is None else tuple(columns),
+        )
+        labels = self._labels.consistently(lambda pieces: latest(pieces, query.as_of))
+        return self._records.consistently(lambda pieces: joined(pieces, labels, query))
+
+    def compact(self) -> int:
+        """Move sealed segments into Parquet files; how many there were. What `read` answers stays the same."""
+        return compact(self._records.directory, RECORD_TIME) + compact(self._labels.directory, LABEL_TIME)
+
+
+def _counts(pieces: Sequence[Piece], labels: int) -> Counts:
+    if not pieces:
+        return Counts(0, labels, None, None)
+    first, last = min(piece.first for piece in pieces), max(piece.last for piece in pieces)
+    return Counts(sum(piece.rows for piece in pieces), labels, _moment(first), _moment(last))
+
+
+def _known(pieces: Sequence[Piece], hashes: segments.Hashes) -> list[bool]:
+    known = np.zeros(len(hashes), np.bool_)
+    for piece in pieces:
+        known |= piece.contains(hashes)
+    return [bool(one) for one in known]
+
+
+def _micros(moment: datetime | None) -> int | None:
+    return None if moment is None else (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _moment(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)

@@ -1,0 +1,179 @@
+"""Writers: append Records and Labels to a Stream. One writer object per file; readers need no word from it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from keepfit.core.errors import DataInvalid
+from keepfit.core.nouns import LABEL, LABEL_TIME, RECORD_ID, RECORD_TIME
+from keepfit.store import segments
+from keepfit.store.blobs import sync_directory
+from keepfit.store.compaction import read_manifest
+from keepfit.store.segments import Name
+
+TIME = pa.timestamp("us", tz="UTC")
+RECORDS, LABELS = "segments", "labels"
+
+
+class Appender:
+    """Appends batches to open segments of one directory and seals them as they grow; threads may share it."""
+
+    def __init__(self, directory: Path, writer: str, *, time: str, rotate_rows: int, durable: bool) -> None:
+        self._directory = directory
+        self._writer = writer
+        self._time = time
+        self._rotate_rows = rotate_rows
+        self._durable = durable
+        self._turn = threading.Lock()
+        self._name: Name | None = None
+        self._descriptor = -1
+        self._schema: pa.Schema | None = None
+        self._rows = self._size = 0
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            segments.recover(directory, time)
+        except OSError as error:
+            raise segments.fault(directory, error) from error
+
+    def append(self, batch: pa.RecordBatch) -> None:
+        """Hand a batch to the operating system (and to the disk, when durable); StorageFault leaves no trace of it."""
+        with self._turn:
+            if not batch.num_rows:
+                return
+            if self._name is not None and not batch.schema.equals(self._schema):
+                self._seal()
+            try:
+                if self._name is None:
+                    self._open(batch.schema)
+                self._write(batch.serialize())
+            except OSError as error:
+                raise segments.fault(self._directory, error) from error
+            self._rows += batch.num_rows
+            if self._rows >= self._rotate_rows:
+                self._seal()
+
+    def close(self) -> None:
+        """Seal what is open; the writer may still be used afterwards."""
+        with self._turn:
+            self._seal()
+
+    def _open(self, schema: pa.Schema) -> None:
+        while True:
+            name = self._next()
+            path = self._directory / name.open
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            except FileExistsError:
+                continue
+            if segments.lock(descriptor) and segments.still(path, descriptor):
+                break
+            os.close(descriptor)  # a recovery that ran just now took it for a dead writer's and removed it
+        self._name, self._descriptor, self._schema = name, descriptor, schema
+        self._rows = self._size = 0
+        try:
+            self._write(schema.serialize())
+            if self._durable:
+                sync_directory(self._directory)
+        except OSError:
+            self._drop()
+            path.unlink(missing_ok=True)
+            raise
+
+    def _next(self) -> Name:
+        # First the files, then the manifest: a segment which a compaction takes away in between is in the latter.
+        names = [Name.of(entry.name) for entry in os.scandir(self._directory)]
+        floor = read_manifest(self._directory).floor
+        return Name(max([floor, *(name.number for name in names if name)]) + 1, self._writer)
+
+    def _write(self, data: pa.Buffer) -> None:
+        view = memoryview(data)
+        try:
+            done = 0
+            while done < len(view):
+                done += os.pwrite(self._descriptor, view[done:], self._size + done)
+            if self._durable:
+                getattr(os, "fdatasync", os.fsync)(self._descriptor)
+        except OSError:
+            os.ftruncate(self._descriptor, self._size)
+            raise
+        self._size += len(view)
+
+    def _seal(self) -> None:
+        if self._name is None:
+            return
+        with suppress(OSError):  # no room: the open segment stays, as readable as before; a later start seals it
+            segments.seal(self._directory, self._name, self._time)
+        self._drop()
+
+    def _drop(self) -> None:
+        os.close(self._descriptor)
+        self._name, self._descriptor, self._schema = None, -1, None
+
+
+class SegmentWriter:
+    """Appends Records: `writer` names it among the writers of this Stream, `root` is the Stream's directory.
+
+    A batch has `_id` (string) and `_time` and any other columns; another schema than before begins a new segment.
+    """
+
+    def __init__(self, root: Path, writer: str, *, rotate_rows: int = 50_000) -> None:
+        self._appender = Appender(
+            root / RECORDS, _sober(writer), time=RECORD_TIME, rotate_rows=rotate_rows, durable=False
+        )
+
+    def append(self, batch: pa.RecordBatch) -> None:
+        """Hand Records to the operating system: they outlive this process. StorageFault: none of them was kept."""
+        self._appender.append(_plain(batch))
+
+    def close(self) -> None:
+        """Seal what is open."""
+        self._appender.close()
+
+
+class LabelWriter:
+    """Appends Labels, on the disk before `append` returns."""
+
+    def __init__(self, root: Path, writer: str, *, rotate_rows: int = 50_000) -> None:
+        self._appender = Appender(root / LABELS, _sober(writer), time=LABEL_TIME, rotate_rows=rotate_rows, durable=True)
+
+    def append(self, ids: Sequence[str], labels: Sequence[str | int | float | bool], time: datetime) -> None:
+        """Keep labels received at `time`, all or (StorageFault) none; the last one of an id and a time counts."""
+        try:
+            columns = [pa.array(ids, pa.string()), pa.array(labels), pa.array([time] * len(ids), TIME)]
+            batch = pa.record_batch(columns, names=[RECORD_ID, LABEL, LABEL_TIME])
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise DataInvalid(f"labels: expected one id and one value of one type each: {error}") from error
+        self._appender.append(batch)
+
+    def close(self) -> None:
+        """Seal what is open."""
+        self._appender.close()
+
+
+def _sober(writer: str) -> str:
+    if not writer or not all(char.isalnum() or char in "._-" for char in writer) or writer.startswith("."):
+        raise DataInvalid(f"writer {writer!r}: expected letters, digits, '.', '_' and '-', not beginning with '.'")
+    return writer
+
+
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch in the form segments have: times in microseconds UTC, no dictionaries, no metadata."""
+    for name in (RECORD_ID, RECORD_TIME):
+        if name not in batch.schema.names:
+            raise DataInvalid(f"records: column {name!r} is missing; found {batch.schema.names}")
+    columns = {}
+    for field in batch.schema:
+        column = batch.column(field.name)
+        if pa.types.is_dictionary(field.type):
+            column = column.dictionary_decode()
+        columns[field.name] = column
+    columns[RECORD_ID] = columns[RECORD_ID].cast(pa.string())
+    columns[RECORD_TIME] = columns[RECORD_TIME].cast(TIME)
+    return pa.record_batch(columns)
