@@ -1,0 +1,228 @@
+"""Predictors: the last step of a pipeline as ONNX nodes, down to label and probabilities or a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keepfit.learn.foreign import foreign
+from keepfit.learn.graph import Columns, Graph, Kind, Tensor, Unconvertible, all_of, beside, proto
+from keepfit.learn.transforms import codes, transform
+from keepfit.learn.trees import (
+    Forest,
+    add_classifier,
+    add_regressor,
+    class_leaves,
+    grown,
+    histogram_tree,
+    rounded,
+    single_leaves,
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a predictor answers, as names of tensors.
+
+    A regressor has `value`, (n, 1) or (n,). A classifier has `probabilities` (n, classes of the estimator), and its
+    label as `label` (n,) of the classes' own type, or as `place` (n,) among the classes, or neither: the most probable.
+    """
+
+    value: str = ""
+    probabilities: str = ""
+    label: str = ""
+    place: str = ""
+
+
+Emit = Callable[[Graph, Any, Columns], Answer]
+
+
+def predictor(graph: Graph, estimator: Any, columns: Columns) -> Answer:
+    """Add a fitted predictor; Unconvertible where it has no faithful form."""
+    name = type(estimator).__name__
+    ours = type(estimator).__module__.startswith("sklearn.")
+    if ours and name == "Pipeline":
+        for _, step in estimator.steps[:-1]:
+            columns = transform(graph, step, columns)
+        return predictor(graph, estimator.steps[-1][1], columns)
+    if ours and hasattr(estimator, "best_estimator_"):
+        return predictor(graph, estimator.best_estimator_, columns)
+    emit = _EMITTERS.get(name) if ours else None
+    if emit is not None:
+        return emit(graph, estimator, columns)
+    outputs = foreign(graph, estimator, columns)
+    if hasattr(estimator, "classes_"):
+        return Answer(label=outputs[0], probabilities=outputs[1])
+    return Answer(value=outputs[0])
+
+
+def _classes(estimator: Any) -> list[Any]:
+    return [value.item() if isinstance(value, np.generic) else value for value in estimator.classes_]
+
+
+def _forest_classifier(graph: Graph, estimator: Any, columns: Columns) -> Answer:
+    members = getattr(estimator, "estimators_", [estimator])
+    classes, inputs = _classes(estimator), rounded(graph, columns, Kind.SINGLE)
+    if len(classes) > 2:
+        trees = [grown(tree.tree_, class_leaves(tree.tree_) / len(members)) for tree in members]
+        label, probabilities = add_classifier(
+            graph, Forest(trees, np.zeros(len(classes)), Kind.SINGLE), inputs, classes, "NONE"
+        )
+        return Answer(label=label, probabilities=probabilities)
+    # Votes counted from one half are exact in single precision, so that a tie stays a tie, as in scikit-learn.
+    trees = [grown(tree.tree_, class_leaves(tree.tree_)[:, 1:] - 0.5) for tree in members]
+    label, votes = add_classifier(graph, Forest(trees, np.zeros(1), Kind.SINGLE), inputs, classes, "NONE")
+    share = graph.add("Mul", [votes, graph.constant(1.0 / len(members), np.float32)])
+    return Answer(label=label, probabilities=graph.add("Add", [share, graph.constant(0.5, np.float32)]))
+
+
+def _forest_regressor(graph: Graph, estimator: Any, columns: Columns) -> Answer:
+    members = getattr(estimator, "estimators_", [estimator])
+    trees = [grown(tree.tree_, single_leaves(tree.tree_, 1.0 / len(members))) for tree in members]
+    forest = Forest(trees, np.zeros(1), Kind.DOUBLE)
+    return Answer(value=add_regressor(graph, forest, rounded(graph, columns, Kind.DOUBLE)))
+
+
+def _boosted(graph: Graph, estimator: Any, kind: Kind, scale: float = 1.0) -> Forest:
+    if estimator.init is not None and not isinstance(estimator.init, str):
+        raise Unconvertible(f"{type(estimator).__name__}(init={estimator.init!r})")
+    base = np.asarray(estimator._raw_predict_init(np.zeros((1, estimator.n_features_in_)))).ravel()
+    rate = estimator.learning_rate * scale
+    trees = [
+        grown(member.tree_, single_leaves(member.tree_, rate), target)
+        for stage in estimator.estimators_
+        for target, member in enumerate(stage)
+    ]
+    return Forest(trees, base * scale, kind)
+
+
+def _boosting_classifier(graph: Graph, estimator: Any, columns: Columns) -> Answer:
+    classes = _classes(estimator)
+    forest = _boosted(graph, estimator, Kind.SINGLE, 2.0 if estimator.loss == "exponential" else 1.0)
+    inputs = rounded(graph, columns, Kind.SINGLE)
+    transform_name = "LOGISTIC" if len(classes) == 2 else "SOFTMAX"
+    label, probabilities = add_classifier(graph, forest, inputs, classes, transform_name)
+    return Answer(label=label, probabilities=probabilities)
+
+
+def _boosting_regressor(graph: Graph, estimator: Any, columns: Columns) -> Answer:
+    forest = _boosted(graph, estimator, Kind.DOUBLE)
+    return Answer(value=add_regressor(graph, forest, rounded(graph, columns, Kind.DOUBLE)))
+
+
+def _histogram(graph: Graph, estimator: Any, columns: Columns) -> tuple[Forest, Tensor]:
+    features, categories, columns = _histogram_inputs(graph, estimator, columns)
+    trees = [
+        histogram_tree(member, features, categories, target)
+        for stage in estimator._predictors
+        for target, member in enumerate(stage)
+    ]
+    base = np.asarray(estimator._baseline_prediction, dtype=np.float64).ravel()
+    return Forest(trees, base, Kind.DOUBLE), graph.matrix(columns)
+
+
+def _histogram_inputs(
+    graph: Graph, estimator: Any, columns: Columns
+) -> tuple[NDArray[Any], dict[int, NDArray[Any]], Columns]:
+    """The estimator's own feature order as columns of the matrix, and the value of each category's code.
+
+    Numeric categories are compared as they come; text is encoded first.
+    """
+    features = np.arange(len(columns))
+    if getattr(estimator, "_preprocessor", None) is None:
+        return features, {}, columns
+    is_category = np.asarray(estimator.is_categorical_)
+    features = np.concatenate([np.flatnonzero(is_category), np.flatnonzero(~is_category)])
+    encoder = estimator._preprocessor.named_transformers_["encoder"]
+    categories, parts = {}, [columns.take([place]) for place in range(len(columns))]
+    for code, (place, words) in enumerate(zip(np.flatnonzero(is_category), encoder.categories_, strict=True)):
+        if columns.is_text(int(place)):
+            values = np.arange(1.0, len(words) + 1.0)
+            name = codes(graph, columns, int(place), words, values, 0.0)
+            parts[place] = all_of(Tensor(name, Kind.DOUBLE, 1))
+        else:
+            values = np.asarray(words, dtype=np.float64)
+            values = values[~np.isnan(values)]
+        categories[code] = values
+    return features, categories, beside(parts)
+
+
+def _histogram_classifier(graph: Graph, estimator: Any, columns: Columns) -> Answer:
+    classes = _classes(estimator)
+    forest, inputs = _histogram(graph, estimator, columns)
+    transform_name = "LOGISTIC" if len(classes) == 2 else "SOFTMAX"
+    label, probabilities = add_classifier(graph, forest, inputs, classes, transform_name)
+    return Answer(label=label, probabilities=probabilities)
+
+
+def _histogram_regressor(graph: Graph, estimator: Any, columns: Columns) -> Answer:
+    forest, inputs = _histogram(graph, estimator, columns)
+    value = add_regressor(graph, forest, inputs)
+    link = type(estimator._loss.link).__name__
+    if link == "LogLink":
+        value = graph.add("Exp", [value])
+    elif link != "IdentityLink":
+        raise Unconvertible(f"{type(estimator).__name__} with link {link}")
+    return Answer(value=value)
+
+
+def _scores(graph: Graph, estimator: Any, columns: Columns) -> str:
+    matrix = graph.matrix(columns)
+    coefficients = np.atleast_2d(estimator.coef_).T
+    product = graph.add("MatMul", [matrix.name, graph.constant(coefficients)])
+    return graph.add("Add", [product, graph.constant(np.atleast_1d(estimator.intercept_))])
+
+
+def _linear_regressor(graph: Graph, estimator: Any, columns: Columns) -> Answer:
+    return Answer(value=_scores(graph, estimator, columns))
+
+
+def _logistic(graph: Graph, estimator: Any, columns: Columns) -> Answer:
+    if type(estimator).__name__ == "SGDClassifier" and estimator.loss != "log_loss":
+        outputs = foreign(graph, estimator, columns)
+        return Answer(label=outputs[0], probabilities=outputs[1])
+    scores = _scores(graph, estimator, columns)
+    if len(estimator.classes_) == 2:
+        above = graph.add("Sigmoid", [scores])
+        below = graph.add("Sub", [graph.constant(1.0), above])
+        sign = graph.add("Greater", [scores, graph.constant(0.0)])
+        place = graph.add("Cast", [sign], to=proto().INT64)
+        return Answer(
+            probabilities=graph.add("Concat", [below, above], axis=1),
+            place=graph.add("Reshape", [place, graph.constant([-1], np.int64)]),
+        )
+    one_by_one = type(estimator).__name__ == "SGDClassifier" or estimator.solver == "liblinear"
+    if not one_by_one:
+        return Answer(probabilities=graph.add("Softmax", [scores], axis=1))
+    each = graph.add("Sigmoid", [scores])
+    total = graph.add("ReduceSum", [each, graph.constant([1], np.int64)], keepdims=1)
+    return Answer(
+        probabilities=graph.add("Div", [each, total]), place=graph.add("ArgMax", [scores], axis=1, keepdims=0)
+    )
+
+
+_EMITTERS: dict[str, Emit] = {
+    "DecisionTreeClassifier": _forest_classifier,
+    "ExtraTreeClassifier": _forest_classifier,
+    "RandomForestClassifier": _forest_classifier,
+    "ExtraTreesClassifier": _forest_classifier,
+    "DecisionTreeRegressor": _forest_regressor,
+    "ExtraTreeRegressor": _forest_regressor,
+    "RandomForestRegressor": _forest_regressor,
+    "ExtraTreesRegressor": _forest_regressor,
+    "GradientBoostingClassifier": _boosting_classifier,
+    "GradientBoostingRegressor": _boosting_regressor,
+    "HistGradientBoostingClassifier": _histogram_classifier,
+    "HistGradientBoostingRegressor": _histogram_regressor,
+    "LinearRegression": _linear_regressor,
+    "Ridge": _linear_regressor,
+    "Lasso": _linear_regressor,
+    "ElasticNet": _linear_regressor,
+    "SGDRegressor": _linear_regressor,
+    "LogisticRegression": _logistic,
+    "SGDClassifier": _logistic,
+}
