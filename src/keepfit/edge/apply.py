@@ -10,8 +10,9 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from keepfit.edge.declared import Answer, Declared
 from keepfit.edge.mistakes import Mistaken
 from keepfit.store.blobs import Blobs, Trees
 from keepfit.store.ledger import Ledger
+
+_PATIENCE = 0.5  # seconds to wait for the lock: another command may hold it for a moment
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,12 @@ def record(digest: Digest, places: Places, ledger: Ledger, *, actor: str, clock:
         return Applying(service, digest)
     found: tuple[str, ...] = ()
     if before is not None:
-        found = changes(specification_at(before.specification, places), new, _files(before.code, new.code, places))
+        files = _files(before.code, new.code, places)
+        found = changes(specification_at(before.specification, places), new, files) or ("its form in the store",)
     ledger.append(
         Applied(service=service, time=clock.now(), specification=digest, code=new.code, actor=actor, changes=found)
     )
-    return Applying(service, digest, found or ("the specification is written differently",), first=before is None)
+    return Applying(service, digest, found, first=before is None)
 
 
 def _files(before: Digest, after: Digest, places: Places) -> tuple[str, ...]:
@@ -102,16 +106,40 @@ def locked(places: Places) -> Iterator[None]:
     places.root.mkdir(parents=True, exist_ok=True)
     file = os.open(places.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(file, 32, 0).decode().strip() or "unknown"
-            raise Conflict(
-                f"{places.root} is in use by process {holder}; talk to it (keepfit status) or end it (keepfit down)"
-            ) from None
+        _lock(file, places)
         os.ftruncate(file, 0)
         os.pwrite(file, str(os.getpid()).encode(), 0)
         yield
+    finally:
+        os.close(file)
+
+
+def _lock(file: int, places: Places) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                break
+        time.sleep(0.02)
+    holder = os.pread(file, 32, 0).decode().strip() or "unknown"
+    raise Conflict(f"{places.root} is in use by process {holder}; ask it (keepfit status) or end it (keepfit down)")
+
+
+def holder(places: Places) -> int:
+    """The process that holds the store's lock, 0 for none."""
+    try:
+        file = os.open(places.lock, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return int(os.pread(file, 32, 0).decode().strip() or 0)
+    else:
+        return 0
     finally:
         os.close(file)
 
@@ -126,8 +154,7 @@ def apply(path: Path, places: Places, *, actor: str, clock: Clock | None = None)
         with client:
             done = [client.apply(service.specification, actor=actor) for service in found]
     else:
-        with locked(places):
-            ledger = Ledger(places.ledger)
+        with locked(places), closing(Ledger(places.ledger)) as ledger:
             done = [
                 record(service.specification, places, ledger, actor=actor, clock=clock or SystemClock())
                 for service in found

@@ -46,7 +46,7 @@ class Client:
         except (FileNotFoundError, msgspec.DecodeError):
             return None
         client = cls(said["address"], said["token"])
-        with suppress(httpx.TransportError):
+        with suppress(httpx.TransportError, ValueError, AttributeError):  # somebody else may have the port now
             if client._http.get("/healthz", timeout=5.0).json().get("process") == said["pid"]:
                 return client
         client.close()

@@ -8,6 +8,7 @@ import secrets
 import signal
 import socket
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ from threading import Event, Thread
 import msgspec
 
 from keepfit.core.clock import clock_from
-from keepfit.core.errors import KeepfitError, MissingExtra
+from keepfit.core.errors import KeepfitError, MissingExtra, Unavailable
 from keepfit.core.facts import Failed
 from keepfit.core.places import Places
 from keepfit.edge.apply import declared, locked, record
@@ -26,7 +27,7 @@ from keepfit.edge.status import Histories
 from keepfit.edge.telling import sentence
 from keepfit.loop.executors import ProcessExecutor
 from keepfit.loop.perform import Hands
-from keepfit.loop.targets import Local
+from keepfit.loop.targets import Local, Target
 from keepfit.loop.turn import Loop
 from keepfit.store.ledger import Ledger
 
@@ -60,7 +61,10 @@ def up(places: Places, settings: Settings, tell: Tell) -> None:
         hands = _hands(places, settings)
         if settings.file is not None:
             _apply(settings.file, hands, settings.actor, tell)
-        asyncio.run(_serve(hands, settings, tell))
+        try:
+            asyncio.run(_serve(hands, settings, tell))
+        finally:
+            hands.ledger.close()
 
 
 def _hands(places: Places, settings: Settings) -> Hands:
@@ -106,16 +110,15 @@ async def _serve(hands: Hands, settings: Settings, tell: Tell) -> None:
 
 def _put_away(hands: Hands) -> None:
     """Stop the runners, which answer what they have begun."""
-    assert isinstance(hands.target, Local)  # noqa: S101  # made by _hands
-    for service in hands.ledger.services():
-        if service:
-            hands.target.stop(service)
+    for service in filter(None, hands.ledger.services()):
+        _local(hands.target).stop(service)
 
 
 def _turn_until(stop: Event, hands: Hands, tell: Tell) -> None:
     """The loop's thread: a failure becomes a fact, and the loop goes on."""
     loop = Loop(hands)
-    told, seen = "", _newest(hands.ledger)
+    teller = _Teller(hands, tell)
+    told = ""
     while not stop.is_set():
         try:
             pause = 0.0 if loop.turn() else _IDLE
@@ -125,18 +128,47 @@ def _turn_until(stop: Event, hands: Hands, tell: Tell) -> None:
             if reason != told:
                 _record_failure(reason, hands)
             told, pause = reason, _AFTER_FAILURE
-        with suppress(KeepfitError):
-            for row in hands.ledger.facts(after=seen):
-                seen = row.seq
-                line = sentence(row.fact)
-                if line:
-                    tell(f"{row.fact.time:%Y-%m-%d %H:%M:%S}  {line}")
+        teller.go_on()
         stop.wait(pause)
     loop.close()
 
 
-def _newest(ledger: Ledger) -> int:
-    return next((row.seq for row in ledger.facts(newest=True, limit=1)), 0)
+class _Teller:
+    """Tells people what happens: the new facts, and where each Service can be asked."""
+
+    def __init__(self, hands: Hands, tell: Tell) -> None:
+        self._hands, self._tell = hands, tell
+        self._seen = next((row.seq for row in hands.ledger.facts(newest=True, limit=1)), 0)
+        self._addresses: dict[str, str] = {}
+        self._looked = 0.0
+
+    def go_on(self) -> None:
+        """Tell what is new; a ledger or runner that cannot be read now is read the next time."""
+        with suppress(KeepfitError):
+            for row in self._hands.ledger.facts(after=self._seen):
+                self._seen = row.seq
+                line = sentence(row.fact)
+                if line:
+                    self._tell(f"{row.fact.time:%Y-%m-%d %H:%M:%S}  {line}")
+            if time.monotonic() - self._looked > 1.0:
+                self._looked = time.monotonic()
+                for service in filter(None, self._hands.ledger.services()):
+                    self._point_to(service)
+
+    def _point_to(self, service: str) -> None:
+        target = self._hands.target
+        with suppress(Unavailable):
+            address = _local(target).address(service)
+            if self._addresses.get(service) != address and _local(target).process(service):
+                self._addresses[service] = address
+                self._tell(
+                    f"{service}: POST {address}/predict and {address}/labels; Open Inference Protocol at {address}/v2"
+                )
+
+
+def _local(target: Target) -> Local:
+    assert isinstance(target, Local)  # noqa: S101  # made by _hands
+    return target
 
 
 def _record_failure(reason: str, hands: Hands) -> None:
@@ -161,12 +193,11 @@ class _Door:
         from keepfit.edge.desk import Desk
 
         hands, host, token = self._hands, self._settings.host, secrets.token_urlsafe(32)
-        assert isinstance(hands.target, Local)  # noqa: S101  # made by _hands
         desk = Desk(
             places=hands.places,
             ledger=hands.ledger,
             clock=hands.clock,
-            target=hands.target,
+            target=_local(hands.target),
             new_id=hands.new_id,
             histories=Histories(hands.ledger),
         )

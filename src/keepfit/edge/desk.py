@@ -119,10 +119,10 @@ class Desk:
     def runs(self, service: str, *, limit: int) -> list[asked.RunStatus]:
         """The latest Runs of a Service, the newest last."""
         self.histories.of(service)
-        ended: dict[str, RunFinished | RunFailed] = {}
-        for kind in (RunFinished, RunFailed):
-            for row in self.ledger.facts(service, kind, newest=True, limit=2 * limit):
-                ended[row.fact.run] = row.fact
+        finished = self.ledger.facts(service, RunFinished, newest=True, limit=2 * limit)
+        failed = self.ledger.facts(service, RunFailed, newest=True, limit=2 * limit)
+        ended: dict[str, RunFinished | RunFailed] = {row.fact.run: row.fact for row in finished}
+        ended.update({row.fact.run: row.fact for row in failed})
         started = self.ledger.facts(service, RunStarted, newest=True, limit=limit)
         return [
             _run(row.fact, ended.get(row.fact.run), self.clock.now()) for row in sorted(started, key=lambda r: r.seq)

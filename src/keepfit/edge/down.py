@@ -6,10 +6,11 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
-from keepfit.core.errors import Conflict, Unavailable
+from keepfit.core.errors import Unavailable
 from keepfit.core.places import Places
-from keepfit.edge.apply import locked
+from keepfit.edge.apply import holder
 from keepfit.loop.targets import Local
 from keepfit.store.ledger import Ledger
 
@@ -21,13 +22,15 @@ def down(places: Places) -> Iterator[str]:
     if not places.ledger.exists():
         yield f"nothing was ever started in {places.root}"
         return
-    process = _holder(places)
+    process = holder(places)
     if process:
         os.kill(process, signal.SIGTERM)
         _wait(places, process)
         yield f"control (process {process}) stopped"
     target = Local(places=places)
-    for service in Ledger(places.ledger, readonly=True).services():
+    with closing(Ledger(places.ledger, readonly=True)) as ledger:
+        services = ledger.services()
+    for service in services:
         runner = target.process(service) if service else 0
         if runner:
             target.stop(service)
@@ -36,18 +39,9 @@ def down(places: Places) -> Iterator[str]:
         yield "no control process is running"
 
 
-def _holder(places: Places) -> int:
-    """The process that holds the store's lock, 0 for none."""
-    try:
-        with locked(places):
-            return 0
-    except Conflict:
-        return int(places.lock.read_text().strip() or 0)
-
-
 def _wait(places: Places, process: int) -> None:
     deadline = time.monotonic() + _PATIENCE
-    while _holder(places):
+    while holder(places):
         if time.monotonic() > deadline:
             raise Unavailable(f"control (process {process}) did not end within {_PATIENCE:g} s; look at its output")
         time.sleep(0.05)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from contextlib import closing
 
 from rich.console import Console
 from rich.markup import escape
@@ -30,16 +31,16 @@ def statuses(places: Places, service: str | None = None) -> tuple[str, tuple[Ser
             return client.address, tuple(client.status(name) for name in names)
     if not places.ledger.exists():
         return "", ()
-    ledger = Ledger(places.ledger, readonly=True)
-    desk = Desk(
-        places=places,
-        ledger=ledger,
-        clock=SystemClock(),
-        target=Local(places=places),
-        new_id=lambda: uuid.uuid4().hex,
-        histories=Histories(ledger),
-    )
-    return "", tuple(desk.status(name) for name in ([service] if service else desk.histories.services()))
+    with closing(Ledger(places.ledger, readonly=True)) as ledger:
+        desk = Desk(
+            places=places,
+            ledger=ledger,
+            clock=SystemClock(),
+            target=Local(places=places),
+            new_id=lambda: uuid.uuid4().hex,
+            histories=Histories(ledger),
+        )
+        return "", tuple(desk.status(name) for name in ([service] if service else desk.histories.services()))
 
 
 def show(control: str, found: Sequence[ServiceStatus]) -> None:
