@@ -1,0 +1,246 @@
+"""Detectors: score a window against a reference, each on its own subject's values.
+
+All compare both samples on shared ground (ranks, shared cells), never each on a histogram of its own, so that their
+p-values mean what they say. A missing value counts as a value: a change in what is missing is a change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, expm1, pi, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keepfit.core.errors import SpecInvalid
+from keepfit.core.nouns import Score
+from keepfit.watch.distributions import chi_square, kolmogorov
+from keepfit.watch.samples import Cells, cells, has_few_values, is_categorical, missing_last, numbers
+
+_SILENT = Score(0.0, 1.0, 0.0)
+
+
+@dataclass(frozen=True)
+class KS:
+    """Kolmogorov and Smirnov's two-sample test: the largest distance between two distribution functions.
+
+    Statistic and effect are that distance: at least that share of the rows lies elsewhere. The p-value is the
+    asymptotic one with Stephens' (1970) correction for small samples; ties make it cautious. Text has no order and
+    is left to ChiSquare.
+
+    >>> KS().score(np.arange(100.0), np.arange(100.0) + 50).statistic
+    0.5
+    """
+
+    def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
+        """Compare two samples; see Detector."""
+        if is_categorical(reference) or is_categorical(window):
+            return ChiSquare().score(reference, window)
+        if not reference.size or not window.size:
+            return _SILENT
+        old, new = np.sort(missing_last(reference)), np.sort(missing_last(window))
+        places = np.concatenate([old, new])
+        below_old = np.searchsorted(old, places, side="right") / old.size
+        below_new = np.searchsorted(new, places, side="right") / new.size
+        distance = float(np.abs(below_old - below_new).max())
+        root = sqrt(old.size * new.size / (old.size + new.size))
+        return Score(distance, kolmogorov((root + 0.12 + 0.11 / root) * distance), distance)
+
+
+@dataclass(frozen=True)
+class ChiSquare:
+    """Pearson's chi-square test on shared cells: categories, or `bins` quantile bins of the reference.
+
+    The statistic is Pearson's, the effect the total variation distance (the share of rows that would have to move),
+    less in quadrature what two samples of one population would show by chance.
+
+    >>> score = ChiSquare().score(np.array(["a", "b"] * 50), np.array(["a", "a", "a", "b"] * 25))
+    >>> round(score.statistic, 3), round(score.p_value, 5)
+    (13.333, 0.00026)
+    """
+
+    bins: int = 10
+
+    def __post_init__(self) -> None:
+        _require_bins(self.bins)
+
+    def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
+        """Compare two samples; see Detector."""
+        if not reference.size or not window.size:
+            return _SILENT
+        found = cells(reference, window, bins=self.bins)
+        statistic = _pearson(found)
+        return Score(statistic, chi_square(statistic, found.freedom), _moved(found))
+
+
+def _pearson(found: Cells) -> float:
+    m, n = found.reference.sum(), found.window.sum()
+    gap = found.reference / m - found.window / n
+    pooled = (found.reference + found.window) / (m + n)
+    return float((gap * gap / pooled).sum() * found.effective)
+
+
+def _moved(found: Cells) -> float:
+    m, n = found.reference.sum(), found.window.sum()
+    moved = 0.5 * np.abs(found.reference / m - found.window / n).sum()
+    pooled = (found.reference + found.window) / (m + n)
+    by_chance = 0.5 * sqrt(2 / pi) * np.sqrt(pooled * (1 - pooled) / found.effective).sum()
+    return float(sqrt(max(0.0, moved**2 - by_chance**2)))
+
+
+@dataclass(frozen=True)
+class PSI:
+    """The population stability index over shared cells: categories, or `bins` quantile bins of the reference.
+
+    The statistic is the index itself, with half a row added to every cell. Without a change, mn/(m+n) times the
+    index follows chi-square (Yurdakul 2018), hence the p-value; no rule of thumb is needed. The effect is
+    1 - exp(-index), less the index that chance alone explains: about the index while that is small.
+
+    >>> PSI().score(np.arange(1000.0), np.arange(1000.0) + 500).effect > 0.5
+    True
+    """
+
+    bins: int = 10
+
+    def __post_init__(self) -> None:
+        _require_bins(self.bins)
+
+    def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
+        """Compare two samples; see Detector."""
+        if not reference.size or not window.size:
+            return _SILENT
+        found = cells(reference, window, bins=self.bins)
+        old, new = _smoothed(found.reference), _smoothed(found.window)
+        index = float(((old - new) * np.log(old / new)).sum())
+        beyond_chance = max(0.0, index - found.freedom / found.effective)
+        return Score(index, chi_square(index * found.effective, found.freedom), -expm1(-beyond_chance))
+
+
+def _smoothed(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    shares: NDArray[np.float64] = (counts + 0.5) / (counts.sum() + 0.5 * counts.size)
+    return shares
+
+
+@dataclass(frozen=True)
+class Auto:
+    """KS for numbers, ChiSquare for text, booleans, and numbers of few different values.
+
+    >>> Auto().score(np.array([0, 1] * 50), np.array([0, 0, 0, 1] * 25)) == ChiSquare().score(
+    ...     np.array([0, 1] * 50), np.array([0, 0, 0, 1] * 25)
+    ... )
+    True
+    """
+
+    def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
+        """Compare two samples; see Detector."""
+        if not reference.size or not window.size:
+            return _SILENT
+        if is_categorical(reference) or is_categorical(window) or has_few_values(reference, window):
+            return ChiSquare().score(reference, window)
+        return KS().score(reference, window)
+
+
+@dataclass(frozen=True)
+class CUSUM:
+    """Page's (1954) cumulative sum, which looks for a lasting rise of the mean, record by record.
+
+    Meant for losses: the reference is the loss at release, the window the losses since, in order of arrival. `shift`
+    is the rise it is quickest for, in the reference's standard deviations (0.2 is an error rate going from 0.11 to
+    0.17). Losses above the reference's mean plus six deviations count as that, so that one record alone says nothing.
+
+    The statistic is the highest sum since it last stood at zero. The p-value is the chance that a sum as high comes
+    up in any `per` records without a change, so a Monitor's `false_discovery` of 0.01 means one false alarm in
+    100,000 records. It comes from Siegmund's (1985) average run length, with the exponent taken from the reference's
+    own distribution, and lengthened where its losses come in bursts. The effect is the rise since the change, in
+    standard deviations, at most 1; `since` is the change's index in the window.
+
+    >>> quiet, worse = np.tile([0.0] * 9 + [1.0], 200), np.tile([0.0] * 4 + [1.0], 100)
+    >>> CUSUM().score(quiet, quiet).p_value > 0.5, CUSUM().score(quiet, worse).p_value < 0.01
+    (True, True)
+    """
+
+    shift: float = 0.2
+    per: int = 1000
+
+    def __post_init__(self) -> None:
+        if not self.shift > 0 or self.per < 1:
+            raise SpecInvalid(
+                f"CUSUM: expected shift above 0 and per of at least 1, found shift={self.shift}, per={self.per}"
+            )
+
+    def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
+        """Follow the window; see Detector. SpecInvalid for text."""
+        if is_categorical(reference) or is_categorical(window):
+            raise SpecInvalid("CUSUM follows numbers, and this subject is text or true/false; use Auto or ChiSquare")
+        old, new = numbers(reference), numbers(window)
+        known = np.flatnonzero(~np.isnan(new))
+        old, new = old[~np.isnan(old)], new[known]
+        if old.size < 2 or not new.size:
+            return _SILENT
+        mean, deviation, cap = _scale(old, new)
+        if deviation == 0:
+            return _SILENT
+        allowance = self.shift / 2
+        walk = (np.minimum(new, cap) - mean) / deviation - allowance
+        start, peak = _excursion(walk)
+        if start is None:
+            return _SILENT
+        steps = (np.minimum(old, cap) - mean) / deviation - allowance
+        exponent = _exponent(steps, allowance) / _burstiness(steps)
+        rise = float(walk[start:].mean()) + allowance
+        p_value = -expm1(-self.per / _run_length(peak, exponent, allowance))
+        return Score(peak, p_value, min(1.0, max(0.0, rise)), int(known[start]))
+
+
+def _scale(old: NDArray[np.float64], new: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Mean and deviation of the reference, and where losses are capped; a constant reference borrows the scale."""
+    cap = float(old.mean() + 6 * old.std())
+    capped = np.minimum(old, cap)
+    deviation = float(capped.std())
+    if deviation > 0:
+        return float(capped.mean()), deviation, cap
+    return float(old.mean()), float(np.concatenate([old, new]).std()), float("inf")
+
+
+def _excursion(walk: NDArray[np.float64]) -> tuple[int | None, float]:
+    """Where the sum left zero for the last time, and its highest value since."""
+    path = np.concatenate([[0.0], np.cumsum(walk)])
+    height = path - np.minimum.accumulate(path)
+    start = int(np.flatnonzero(height == 0)[-1])
+    return (None, 0.0) if start == walk.size else (start, float(height[start:].max()))
+
+
+def _exponent(steps: NDArray[np.float64], allowance: float) -> float:
+    """The positive root of E exp(root * step) = 1 (Lundberg's exponent); twice the allowance for a normal step."""
+    low, high = 0.0, 4 * allowance
+    if steps.max() <= 0:
+        return 2 * allowance
+    while np.exp(high * steps).mean() < 1:
+        low, high = high, 2 * high
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if np.exp(middle * steps).mean() < 1 else (low, middle)
+    return high
+
+
+def _burstiness(steps: NDArray[np.float64]) -> float:
+    """How much more the means of blocks vary than those of independent losses would, beyond its own error."""
+    length = int(sqrt(steps.size))
+    blocks = steps.size // length
+    if blocks < 5:
+        return 1.0
+    means = steps[: blocks * length].reshape(blocks, length).mean(axis=1)
+    ratio = float(means.var(ddof=1)) * length / float(steps.var())
+    return max(1.0, ratio / (1 + 2 * sqrt(2 / (blocks - 1))))
+
+
+def _run_length(height: float, exponent: float, allowance: float) -> float:
+    """Siegmund's mean number of records until the sum reaches `height` without a change."""
+    reach = min(exponent * (height + 1.166), 700.0)  # 1.166: the mean overshoot of both borders; exp(700) is endless
+    return (exp(reach) - 1 - reach) / (exponent * allowance)
+
+
+def _require_bins(bins: int) -> None:
+    if bins < 2:
+        raise SpecInvalid(f"bins: expected at least 2, found {bins}")

@@ -1,0 +1,157 @@
+"""One look of a Monitor: every subject scored, many subjects judged together, what moved said in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keepfit.core.nouns import Finding, FindingKind, Measurement, Reference, Score, Severity, Subject
+from keepfit.core.service import Monitor
+from keepfit.watch.distributions import all_on_one_side
+from keepfit.watch.samples import comparable, is_categorical, numbers, tally
+
+Samples = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One subject as scored; `kind` is set where a constant woke up or a varying one went still."""
+
+    subject: str
+    reference: NDArray[Any]
+    window: NDArray[Any]
+    score: Score
+    kind: FindingKind | None = None
+
+
+def watch(monitor: Monitor, reference: Samples, window: Samples) -> tuple[tuple[Measurement, ...], tuple[Finding, ...]]:
+    """Measure every subject that both samples have, by name; Findings are of those that are out of line.
+
+    Subjects with fewer than `monitor.minimum` rows on either side are measured as nothing (p-value 1). The others
+    pass the Benjamini-Hochberg (1995) bound at `monitor.false_discovery` together. A loss that fell is no Finding.
+    """
+    looks = [_look(monitor, name, reference[name], window[name]) for name in reference if name in window]
+    threshold = _bound([look.score.p_value for look in looks if _enough(monitor, look)], monitor.false_discovery)
+    measurements, findings = [], []
+    for look in looks:
+        fired = _enough(monitor, look) and _out_of_line(monitor, look, threshold)
+        measurements.append(_measured(monitor, look, threshold, fired))
+        if fired:
+            findings.append(_finding(monitor, look))
+    return tuple(measurements), tuple(findings)
+
+
+def _enough(monitor: Monitor, look: _Look) -> bool:
+    return min(look.reference.size, look.window.size) >= max(monitor.minimum, 1)
+
+
+def _look(monitor: Monitor, name: str, reference: NDArray[Any], window: NDArray[Any]) -> _Look:
+    if min(reference.size, window.size) < max(monitor.minimum, 1):
+        return _Look(name, reference, window, Score(0.0, 1.0, 0.0))
+    if monitor.on is not Subject.LOSS:
+        old, new = comparable(reference, window)
+        was_still, is_still = bool((old == old[0]).all()), bool((new == new[0]).all())
+        if was_still and not is_still:
+            return _Look(name, reference, window, _one_sided(new != old[0], old), FindingKind.ALIVE)
+        if is_still and not was_still:
+            return _Look(name, reference, window, _one_sided(old != new[0], new), FindingKind.DEAD)
+    return _Look(name, reference, window, monitor.detector.score(reference, window))
+
+
+def _one_sided(odd: NDArray[np.bool_], other: NDArray[Any]) -> Score:
+    """Fisher's exact test of values that one sample has and the other, a constant, lacks; the effect is their share."""
+    count = int(odd.sum())
+    share = count / odd.size
+    return Score(share, all_on_one_side(count, odd.size, other.size), share, int(np.argmax(odd)))
+
+
+def _bound(p_values: list[float], rate: float) -> float:
+    """The largest p-value that Benjamini and Hochberg let pass; where none does, what the smallest had to reach."""
+    ordered = sorted(p_values)
+    bounds = [rate * (rank + 1) / len(ordered) for rank in range(len(ordered))]
+    passed = [bound for p_value, bound in zip(ordered, bounds, strict=True) if p_value <= bound]
+    return passed[-1] if passed else rate / max(1, len(ordered))
+
+
+def _out_of_line(monitor: Monitor, look: _Look, threshold: float) -> bool:
+    if look.score.p_value > threshold or look.score.effect < monitor.minimum_effect:
+        return False
+    return monitor.on is not Subject.LOSS or _mean(_changed(look)) > _mean(look.reference)
+
+
+def _measured(monitor: Monitor, look: _Look, threshold: float, fired: bool) -> Measurement:
+    return Measurement(
+        monitor=monitor.name,
+        subject=look.subject,
+        statistic=look.score.statistic,
+        p_value=look.score.p_value,
+        effect=look.score.effect,
+        threshold=threshold,
+        n_reference=look.reference.size,
+        n_window=look.window.size,
+        fired=fired,
+    )
+
+
+def _finding(monitor: Monitor, look: _Look) -> Finding:
+    """What was measured and expected: mean losses for decay, the effect and its floor for everything else."""
+    sizes = f"{look.window.size} against {look.reference.size} rows"
+    evidence = f"effect {look.score.effect:.2g}, p {look.score.p_value:.2g}, {sizes}"
+    if monitor.on is Subject.LOSS:
+        measured, expected = _mean(_changed(look)), _mean(look.reference)
+        since = "" if look.score.since is None else f" for the last {look.window.size - look.score.since} labels"
+        sentence = f"{look.subject} rose from {expected:.4g} to {measured:.4g}{since} ({evidence})"
+        return Finding(look.subject, FindingKind.DECAY, Severity.WARNING, measured, expected, sentence)
+    kind = look.kind or (FindingKind.SKEW if monitor.reference is Reference.TRAINING else FindingKind.DRIFT)
+    sentence = f"{look.subject}: {_moved(look)} ({evidence})"
+    return Finding(look.subject, kind, Severity.WARNING, look.score.effect, monitor.minimum_effect, sentence)
+
+
+def _moved(look: _Look) -> str:
+    """What a person would look at first."""
+    match look.kind:
+        case FindingKind.ALIVE:
+            return f"was always {_only(look.reference)} and now varies in {look.score.effect:.1%} of the rows"
+        case FindingKind.DEAD:
+            return f"varied and is now always {_only(look.window)}"
+    if is_categorical(look.reference) or is_categorical(look.window):
+        return _moved_categories(look)
+    old, new = numbers(look.reference), numbers(look.window)
+    was, now = float(np.isnan(old).mean()), float(np.isnan(new).mean())
+    if abs(now - was) > look.score.effect / 2 or max(was, now) == 1.0:
+        return f"missing in {was:.1%} of the rows before, in {now:.1%} now"
+    before, after = (np.nanquantile(sample, [0.1, 0.5, 0.9]) for sample in (old, new))
+    return (
+        f"median {before[1]:.4g} became {after[1]:.4g} (80% of rows in {_range(before)} before, in {_range(after)} now)"
+    )
+
+
+def _moved_categories(look: _Look) -> str:
+    old, new = tally(look.reference), tally(look.window)
+    gaps = {name: new[name] / look.window.size - old[name] / look.reference.size for name in old.keys() | new.keys()}
+    name = max(sorted(gaps), key=lambda n: abs(gaps[n]))
+    before, after = old[name] / look.reference.size, new[name] / look.window.size
+    return f"'{name}' went from {before:.1%} to {after:.1%} of the rows"
+
+
+def _range(quantiles: NDArray[np.float64]) -> str:
+    return f"{quantiles[0]:.4g}..{quantiles[2]:.4g}"
+
+
+def _only(values: NDArray[Any]) -> str:
+    return next(iter(tally(values[:1]))) or "missing"
+
+
+def _changed(look: _Look) -> NDArray[Any]:
+    """The window from where it changed, if the detector could tell."""
+    return look.window[look.score.since or 0 :]
+
+
+def _mean(values: NDArray[Any]) -> float:
+    known = numbers(values)
+    known = known[~np.isnan(known)]
+    return float(known.mean()) if known.size else 0.0
