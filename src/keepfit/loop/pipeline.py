@@ -19,6 +19,7 @@ from keepfit.core.facts import RunFinished, UpdateOpened
 from keepfit.core.nouns import Digest, Resources
 from keepfit.core.registry import digest_of, to_plain
 from keepfit.core.service import Specification
+from keepfit.judge.evaluate import Terms
 
 UPDATE = ("freeze", "check", "train", "evaluate", "judge")
 """An update: parent Version + Dataset + Recipe → a judged candidate."""
@@ -142,12 +143,8 @@ def _train(opened: UpdateOpened, specification: Specification, done: Done, bundl
 
 def _evaluate(opened: UpdateOpened, specification: Specification, done: Done, bundles: Bundles) -> Parts:
     candidate = bundles[opened.confirms] if opened.confirms else done["train"].outputs["bundle"]
-    parameters = {
-        "metrics": list(specification.metrics),
-        "metric": specification.service.metric,
-        "slices": to_plain(specification.service.slices),
-        "seed": specification.service.recipe.seed,
-    }
+    terms = Terms.of(specification)
+    parameters = {"terms": to_plain(terms), "metric": terms.metrics[0], "signature": to_plain(specification.signature)}
     inputs = {
         "candidate": candidate,
         "incumbent": bundles.get(opened.parent, ""),
@@ -160,10 +157,8 @@ def _judge(opened: UpdateOpened, specification: Specification, done: Done, bundl
     service = specification.service
     parameters = {
         "gates": to_plain(service.gates),
-        "metric": service.metric,
         "confirms": bool(opened.confirms),
         "margin": service.rollout.margin,
-        "labels": service.rollout.confirm_labels,
     }
     return parameters, {"evidence": done["evaluate"].outputs["evidence"]}
 

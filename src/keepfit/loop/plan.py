@@ -283,11 +283,11 @@ def _resting(situation: Situation) -> str:
 
 
 def _confirmation(situation: Situation, specification: Specification) -> Open | None:
-    """Judge the live Version again at 1, 2, 4, … times `confirm_labels` labels after its Swap."""
+    """Judge the live Version again at 1, 4, 16, … times `confirm_labels` labels after its Swap."""
     swap = situation.swap
     if swap is None or swap.cause not in ("promote", "force") or swap.before == 0:
         return None
-    wanted = specification.service.rollout.confirm_labels * 2 ** len(situation.confirmations)
+    wanted = specification.service.rollout.confirm_labels * 4 ** len(situation.confirmations)
     arrived = situation.labels - swap.labels
     if wanted <= 0 or arrived < wanted:
         return None

@@ -23,21 +23,19 @@ from keepfit.core.nouns import (
     Bundle,
     Evaluation,
     Evidence,
-    Outcome,
-    Ruling,
     Severity,
-    Verdict,
     Window,
 )
 from keepfit.core.places import Places
+from keepfit.core.protocols import Gate
 from keepfit.core.registry import canonical, from_plain
 from keepfit.core.service import Service
-from keepfit.core.signature import compare
+from keepfit.core.signature import Signature, compare
 from keepfit.data.check import check
 from keepfit.data.profile import profile
 from keepfit.data.schema import infer
-from keepfit.judge.evaluate import evaluate
-from keepfit.judge.gates import DEFAULT, rule
+from keepfit.judge.evaluate import Compared, Terms, evaluate
+from keepfit.judge.gates import Better, Contract, Golden, Harmless, rule
 from keepfit.judge.metrics import losses
 from keepfit.learn.update import update
 from keepfit.loop.looks import look
@@ -45,6 +43,9 @@ from keepfit.loop.pipeline import Made, Work
 from keepfit.loop.workplace import Workplace, values_of
 from keepfit.serve.runtimes import load, rehearse
 from keepfit.serve.wire import from_table
+
+UNDECLARED = (Contract(), Golden(), Better())
+"""The gates of a Service that declares none: only what is surely better goes live."""
 
 _BATCH = 8192  # rows scored at once: enough for speed, little memory
 
@@ -165,35 +166,31 @@ def declared(code: Path, module: str, service: str) -> Service:
 
 def evaluate_candidate(place: Workplace) -> Made:
     """Candidate against incumbent on the same held-out later rows; contract and golden examples beside it."""
-    rows = place.table("holdout")
+    rows, inputs = place.table("holdout"), place.work.inputs
     bundle, answers, golden = _answers(place, "candidate", rows)
     old, before = None, None
-    if "incumbent" in place.work.inputs:
+    if "incumbent" in inputs:
         old, before, _ = _answers(place, "incumbent", rows)
-    parameters = place.work.parameters
     truth = values_of(rows[LABEL])
     evaluation = evaluate(
         truth,
         answers,
         before,
-        task=bundle.task,
-        classes=bundle.classes,
         table=rows,
-        slices=place.specification.service.slices,
-        metrics=tuple(parameters["metrics"]),
-        digests=(place.work.inputs["holdout"], place.work.inputs["candidate"], place.work.inputs.get("incumbent")),
-        seed=parameters["seed"],
+        terms=from_plain(Terms, place.work.parameters["terms"]),
+        of=Compared(dataset=inputs["holdout"], candidate=inputs["candidate"], incumbent=inputs.get("incumbent")),
     )
-    contract = compare(old.signature, bundle.signature) if old else None
+    promised = old.signature if old else from_plain(Signature, place.work.parameters["signature"])
+    contract, metric = compare(promised, bundle.signature), place.work.parameters["metric"]
     evidence = Evidence(
         evaluation=evaluation,
-        contract=contract.kind.value if contract else "first",
-        contract_changes=contract.changes if contract else (),
+        contract=contract.kind.value,
+        contract_changes=contract.changes,
         golden_error=golden,
         golden_tolerance=bundle.tolerance,
-        metric=parameters["metric"],
+        metric=metric,
     )
-    lost = losses(bundle.task, bundle.classes, truth, answers, metric=parameters["metric"])
+    lost = losses(bundle.task, bundle.classes, truth, answers, metric)
     made = {"evidence": place.blobs.put(canonical(evidence)), "losses": place.keep(pa.table({"loss": lost}))}
     return Made(made, {"measures": _brief(evaluation)})
 
@@ -218,28 +215,13 @@ def _brief(evaluation: Evaluation) -> dict[str, float]:
 
 
 def judge(place: Workplace) -> Made:
-    """Put the evidence before the gates; a confirmation asks one thing only: is the live Version worse."""
+    """Put the evidence before the gates; a confirmation asks one thing only: is the live Version surely worse."""
     evidence = from_plain(Evidence, msgspec.json.decode(place.blobs.get(place.work.inputs["evidence"])))
+    gates: tuple[Gate, ...] = place.specification.service.gates or UNDECLARED
     if place.work.parameters["confirms"]:
-        verdict = confirm(evidence, margin=place.work.parameters["margin"], metric=place.work.parameters["metric"])
-    else:
-        verdict = rule(place.specification.service.gates or DEFAULT, evidence)
+        gates = (Harmless(margin=place.work.parameters["margin"], minimum_rows=1),)
+    verdict = rule(gates, evidence)
     return Made({"verdict": place.blobs.put(canonical(verdict))}, {"outcome": verdict.outcome.value})
-
-
-def confirm(evidence: Evidence, *, metric: str, margin: float) -> Verdict:
-    """Refuse a live Version worse than its predecessor by more than `margin`, beyond the interval, on its labels."""
-    measure = evidence.evaluation.measure(metric) if evidence.evaluation else None
-    if measure is None or measure.difference is None:
-        ruling = Ruling("confirm", Outcome.HOLD, "there is no predecessor to compare with")
-    else:
-        numbers = (
-            f"{metric} {measure.candidate:.4f} against {measure.incumbent:.4f} of its predecessor on {measure.n} "
-            f"labels that arrived since, difference {measure.difference:+.4f} [{measure.low:+.4f}, {measure.high:+.4f}]"
-        )
-        worse = measure.high < -margin
-        ruling = Ruling("confirm", Outcome.REFUSE if worse else Outcome.PASS, numbers)
-    return Verdict(ruling.outcome, (ruling,))
 
 
 _STEPS: dict[str, Callable[[Workplace], Made]] = {

@@ -63,5 +63,5 @@ def values_of(column: pa.ChunkedArray) -> np.ndarray:
     """A column as one array: numbers, objects for text, one row per record for lists."""
     if pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type):
         return np.array(column.to_pylist())
-    array = column.combine_chunks().to_numpy(zero_copy_only=False)
+    array: np.ndarray = column.combine_chunks().to_numpy(zero_copy_only=False)
     return array.astype(object) if array.dtype.kind in "USO" else array
