@@ -21,6 +21,7 @@ from keepfit.learn.graph import (
     IR_VERSION,
     ML_OPSET,
     OPSET,
+    Answer,
     Columns,
     Graph,
     Kind,
@@ -29,7 +30,7 @@ from keepfit.learn.graph import (
     onnx_helper,
     proto,
 )
-from keepfit.learn.predictors import Answer, predictor
+from keepfit.learn.predictors import predictor
 from keepfit.learn.tables import Arrays, is_matrix, numpy_type
 
 Packing = tuple[tuple[str, tuple[str, ...]], ...]

@@ -71,18 +71,33 @@ def beside(parts: Sequence[Columns]) -> Columns:
     return Columns(tuple(pick for part in parts for pick in part.picks))
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a predictor answers, as names of tensors.
+
+    A regressor has `value`, (n, 1) or (n,). A classifier has `probabilities` (n, classes of the estimator), and its
+    label as `label` (n,) of the classes' own type, or as `place` (n,) among the classes, or neither: the most probable.
+    """
+
+    value: str = ""
+    probabilities: str = ""
+    label: str = ""
+    place: str = ""
+
+
 @dataclass
 class Graph:
     """Nodes and constants of a graph that is being built; names are made in order, so that bytes repeat."""
 
     nodes: list[Any] = field(default_factory=list)
     constants: list[Any] = field(default_factory=list)
+    prefix: str = ""
     _count: int = 0
 
     def fresh(self, hint: str) -> str:
         """A name nothing else in the graph has."""
         self._count += 1
-        return f"{hint}_{self._count}"
+        return f"{self.prefix}{hint}_{self._count}"
 
     def add(self, op: str, inputs: Sequence[str], *, domain: str = "", into: str = "", **attributes: Any) -> str:
         """Append a node with one output and return the output's name."""

@@ -17,13 +17,11 @@ from keepfit.learn.tables import Arrays, frame, numpy_type
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Let numerical libraries (OpenMP, BLAS) use `count` threads inside the block."""
+    """Let the numerical libraries loaded so far (OpenMP, BLAS) use `count` threads inside the block."""
     try:
         from threadpoolctl import threadpool_limits
     except ImportError as error:
         raise MissingExtra("threadpoolctl", "sklearn") from error
-    import sklearn.ensemble  # noqa: F401  # its OpenMP can only be limited once it is loaded
-
     with threadpool_limits(limits=max(1, count)):
         yield
 

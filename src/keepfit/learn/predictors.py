@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from keepfit.learn.foreign import foreign
-from keepfit.learn.graph import Columns, Graph, Kind, Tensor, Unconvertible, all_of, beside, proto
-from keepfit.learn.transforms import codes, transform
+from keepfit.learn.graph import Answer, Columns, Graph, Kind, Unconvertible, proto
+from keepfit.learn.histogram import histogram_classifier, histogram_regressor
+from keepfit.learn.native import own_classes
+from keepfit.learn.transforms import transform
 from keepfit.learn.trees import (
     Forest,
     add_classifier,
     add_regressor,
     class_leaves,
     grown,
-    histogram_tree,
     rounded,
     single_leaves,
 )
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a predictor answers, as names of tensors.
-
-    A regressor has `value`, (n, 1) or (n,). A classifier has `probabilities` (n, classes of the estimator), and its
-    label as `label` (n,) of the classes' own type, or as `place` (n,) among the classes, or neither: the most probable.
-    """
-
-    value: str = ""
-    probabilities: str = ""
-    label: str = ""
-    place: str = ""
-
 
 Emit = Callable[[Graph, Any, Columns], Answer]
 
@@ -60,13 +44,9 @@ def predictor(graph: Graph, estimator: Any, columns: Columns) -> Answer:
     return Answer(value=outputs[0])
 
 
-def _classes(estimator: Any) -> list[Any]:
-    return [value.item() if isinstance(value, np.generic) else value for value in estimator.classes_]
-
-
 def _forest_classifier(graph: Graph, estimator: Any, columns: Columns) -> Answer:
     members = getattr(estimator, "estimators_", [estimator])
-    classes, inputs = _classes(estimator), rounded(graph, columns, Kind.SINGLE)
+    classes, inputs = own_classes(estimator), rounded(graph, columns, Kind.SINGLE)
     if len(classes) > 2:
         trees = [grown(tree.tree_, class_leaves(tree.tree_) / len(members)) for tree in members]
         label, probabilities = add_classifier(
@@ -74,7 +54,7 @@ def _forest_classifier(graph: Graph, estimator: Any, columns: Columns) -> Answer
         )
         return Answer(label=label, probabilities=probabilities)
     # Votes counted from one half are exact in single precision, so that a tie stays a tie, as in scikit-learn.
-    trees = [grown(tree.tree_, class_leaves(tree.tree_)[:, 1:] - 0.5) for tree in members]
+    trees = [grown(tree.tree_, class_leaves(tree.tree_)[:, -1:] - 0.5) for tree in members]
     label, votes = add_classifier(graph, Forest(trees, np.zeros(1), Kind.SINGLE), inputs, classes, "NONE")
     share = graph.add("Mul", [votes, graph.constant(1.0 / len(members), np.float32)])
     return Answer(label=label, probabilities=graph.add("Add", [share, graph.constant(0.5, np.float32)]))
@@ -101,7 +81,7 @@ def _boosted(graph: Graph, estimator: Any, kind: Kind, scale: float = 1.0) -> Fo
 
 
 def _boosting_classifier(graph: Graph, estimator: Any, columns: Columns) -> Answer:
-    classes = _classes(estimator)
+    classes = own_classes(estimator)
     forest = _boosted(graph, estimator, Kind.SINGLE, 2.0 if estimator.loss == "exponential" else 1.0)
     inputs = rounded(graph, columns, Kind.SINGLE)
     transform_name = "LOGISTIC" if len(classes) == 2 else "SOFTMAX"
@@ -112,62 +92,6 @@ def _boosting_classifier(graph: Graph, estimator: Any, columns: Columns) -> Answ
 def _boosting_regressor(graph: Graph, estimator: Any, columns: Columns) -> Answer:
     forest = _boosted(graph, estimator, Kind.DOUBLE)
     return Answer(value=add_regressor(graph, forest, rounded(graph, columns, Kind.DOUBLE)))
-
-
-def _histogram(graph: Graph, estimator: Any, columns: Columns) -> tuple[Forest, Tensor]:
-    features, categories, columns = _histogram_inputs(graph, estimator, columns)
-    trees = [
-        histogram_tree(member, features, categories, target)
-        for stage in estimator._predictors
-        for target, member in enumerate(stage)
-    ]
-    base = np.asarray(estimator._baseline_prediction, dtype=np.float64).ravel()
-    return Forest(trees, base, Kind.DOUBLE), graph.matrix(columns)
-
-
-def _histogram_inputs(
-    graph: Graph, estimator: Any, columns: Columns
-) -> tuple[NDArray[Any], dict[int, NDArray[Any]], Columns]:
-    """The estimator's own feature order as columns of the matrix, and the value of each category's code.
-
-    Numeric categories are compared as they come; text is encoded first.
-    """
-    features = np.arange(len(columns))
-    if getattr(estimator, "_preprocessor", None) is None:
-        return features, {}, columns
-    is_category = np.asarray(estimator.is_categorical_)
-    features = np.concatenate([np.flatnonzero(is_category), np.flatnonzero(~is_category)])
-    encoder = estimator._preprocessor.named_transformers_["encoder"]
-    categories, parts = {}, [columns.take([place]) for place in range(len(columns))]
-    for code, (place, words) in enumerate(zip(np.flatnonzero(is_category), encoder.categories_, strict=True)):
-        if columns.is_text(int(place)):
-            values = np.arange(1.0, len(words) + 1.0)
-            name = codes(graph, columns, int(place), words, values, 0.0)
-            parts[place] = all_of(Tensor(name, Kind.DOUBLE, 1))
-        else:
-            values = np.asarray(words, dtype=np.float64)
-            values = values[~np.isnan(values)]
-        categories[code] = values
-    return features, categories, beside(parts)
-
-
-def _histogram_classifier(graph: Graph, estimator: Any, columns: Columns) -> Answer:
-    classes = _classes(estimator)
-    forest, inputs = _histogram(graph, estimator, columns)
-    transform_name = "LOGISTIC" if len(classes) == 2 else "SOFTMAX"
-    label, probabilities = add_classifier(graph, forest, inputs, classes, transform_name)
-    return Answer(label=label, probabilities=probabilities)
-
-
-def _histogram_regressor(graph: Graph, estimator: Any, columns: Columns) -> Answer:
-    forest, inputs = _histogram(graph, estimator, columns)
-    value = add_regressor(graph, forest, inputs)
-    link = type(estimator._loss.link).__name__
-    if link == "LogLink":
-        value = graph.add("Exp", [value])
-    elif link != "IdentityLink":
-        raise Unconvertible(f"{type(estimator).__name__} with link {link}")
-    return Answer(value=value)
 
 
 def _scores(graph: Graph, estimator: Any, columns: Columns) -> str:
@@ -205,7 +129,33 @@ def _logistic(graph: Graph, estimator: Any, columns: Columns) -> Answer:
     )
 
 
+def _voting_classifier(graph: Graph, estimator: Any, columns: Columns) -> Answer:
+    if estimator.voting != "soft":
+        raise Unconvertible("VotingClassifier(voting='hard') gives no probabilities")
+    shares = [predictor(graph, member, columns).probabilities for member in estimator.estimators_]
+    return Answer(probabilities=_averaged(graph, shares, estimator._weights_not_none))
+
+
+def _voting_regressor(graph: Graph, estimator: Any, columns: Columns) -> Answer:
+    values = [predictor(graph, member, columns).value for member in estimator.estimators_]
+    shape = graph.constant([-1, 1], np.int64)
+    return Answer(
+        value=_averaged(graph, [graph.add("Reshape", [value, shape]) for value in values], estimator._weights_not_none)
+    )
+
+
+def _averaged(graph: Graph, parts: list[str], weights: Any) -> str:
+    share = np.ones(len(parts)) if weights is None else np.asarray(weights, dtype=np.float64)
+    total = ""
+    for part, weight in zip(parts, share / share.sum(), strict=True):
+        term = graph.add("Mul", [graph.add("Cast", [part], to=proto().DOUBLE), graph.constant(weight)])
+        total = graph.add("Add", [total, term]) if total else term
+    return total
+
+
 _EMITTERS: dict[str, Emit] = {
+    "VotingClassifier": _voting_classifier,
+    "VotingRegressor": _voting_regressor,
     "DecisionTreeClassifier": _forest_classifier,
     "ExtraTreeClassifier": _forest_classifier,
     "RandomForestClassifier": _forest_classifier,
@@ -216,8 +166,8 @@ _EMITTERS: dict[str, Emit] = {
     "ExtraTreesRegressor": _forest_regressor,
     "GradientBoostingClassifier": _boosting_classifier,
     "GradientBoostingRegressor": _boosting_regressor,
-    "HistGradientBoostingClassifier": _histogram_classifier,
-    "HistGradientBoostingRegressor": _histogram_regressor,
+    "HistGradientBoostingClassifier": histogram_classifier,
+    "HistGradientBoostingRegressor": histogram_regressor,
     "LinearRegression": _linear_regressor,
     "Ridge": _linear_regressor,
     "Lasso": _linear_regressor,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from keepfit.learn.coding import codes, is_missing
 from keepfit.learn.foreign import foreign_transform
 from keepfit.learn.graph import Columns, Graph, Kind, Tensor, Unconvertible, all_of, beside, proto
 
@@ -84,43 +84,6 @@ def _function(graph: Graph, estimator: Any, columns: Columns) -> Columns:
     return columns
 
 
-def codes(graph: Graph, columns: Columns, place: int, words: Iterable[Any], values: NDArray[Any], other: float) -> str:
-    """One column of codes (n, 1), double: `values[i]` where the column equals `words[i]`, `other` elsewhere.
-
-    A missing number equals the word NaN.
-    """
-    words = list(words)
-    column = columns.take([place])
-    if columns.is_text(place):
-        known = [(word, value) for word, value in zip(words, values, strict=True) if isinstance(word, str)]
-        single = [float(value) for _, value in known]
-        text = graph.matrix(column, Kind.TEXT)
-        keys: dict[str, Any] = {"keys_strings": [word for word, _ in known], "values_floats": single}
-        if not known:
-            keys = {"keys_strings": [""], "values_floats": [float(other)]}
-        found = graph.add("LabelEncoder", [text.name], domain="ai.onnx.ml", default_float=float(other), **keys)
-        return graph.add("Cast", [found], to=proto().DOUBLE)
-    return _numeric_codes(graph, graph.matrix(column).name, words, values, other)
-
-
-def _numeric_codes(graph: Graph, column: str, words: list[Any], values: NDArray[Any], other: float) -> str:
-    missing = [value for word, value in zip(words, values, strict=True) if _is_missing(word)]
-    known = [(word, value) for word, value in zip(words, values, strict=True) if not _is_missing(word)]
-    answer = graph.constant([[other]])
-    if known:
-        equal = graph.add("Equal", [column, graph.constant([[float(word) for word, _ in known]])])
-        hits = graph.add("Cast", [equal], to=proto().DOUBLE)
-        found = graph.add("MatMul", [hits, graph.constant([[float(value)] for _, value in known])])
-        any_hit = graph.add("MatMul", [hits, graph.constant(np.ones((len(known), 1)))])
-        answer = graph.add("Where", [graph.add("Greater", [any_hit, graph.constant(0.5)]), found, answer])
-    nothing = graph.constant([[float(missing[0]) if missing else other]])
-    return graph.add("Where", [graph.add("IsNaN", [column]), nothing, answer])
-
-
-def _is_missing(word: Any) -> bool:
-    return word is None or (isinstance(word, float | np.floating) and math.isnan(word))
-
-
 def _ordinal(graph: Graph, estimator: Any, columns: Columns) -> Columns:
     unknown = estimator.unknown_value if estimator.handle_unknown == "use_encoded_value" else -1.0
     parts = []
@@ -130,7 +93,7 @@ def _ordinal(graph: Graph, estimator: Any, columns: Columns) -> Columns:
         if mapping is not None:
             values = np.concatenate([mapping, np.full(len(words) - len(mapping), np.nan)])
         for position, word in enumerate(words):
-            if _is_missing(word):
+            if is_missing(word):
                 values[position] = estimator.encoded_missing_value
         name = codes(graph, columns, place, words, values, float(unknown))
         parts.append(all_of(Tensor(name, Kind.DOUBLE, 1)))
@@ -191,7 +154,7 @@ def _imputer(graph: Graph, estimator: Any, columns: Columns) -> Columns:
 
 
 def _absent(graph: Graph, estimator: Any, name: str) -> str:
-    if _is_missing(estimator.missing_values):
+    if is_missing(estimator.missing_values):
         return graph.add("IsNaN", [name])
     return graph.add("Equal", [name, graph.constant(float(estimator.missing_values))])
 
