@@ -127,12 +127,12 @@ class Client:
         self._poll.register(link.socket.fileno(), select.EPOLLIN)
         return link
 
-    def closed(self, connections: int, seconds: float) -> Answered:
-        """The next request leaves when the last one is answered."""
+    def closed(self, connections: int, seconds: float, until: Callable[[], bool] | None = None) -> Answered:
+        """The next request leaves when the last one is answered; for so long, or until it is said to be enough."""
         start, turn = time.monotonic(), 0
         for _ in range(connections):
             self._send(self._connect(), turn := turn + 1, time.monotonic())
-        while time.monotonic() < start + seconds:
+        while not until() if until else time.monotonic() < start + seconds:
             for link in self._take(0.1):
                 self._send(link, turn := turn + 1, time.monotonic())
         return self._answered(time.monotonic() - start)

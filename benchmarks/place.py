@@ -1,0 +1,195 @@
+"""What the serving benchmarks share: Bundles of a 100-tree model on 20 features, a runner with it, pinned processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.harness import ROOT
+from keepfit.core.nouns import LABEL, RECORD_ID, RECORD_TIME, Digest, Task
+from keepfit.core.places import Places
+from keepfit.core.service import Recipe, Service, Specification
+from keepfit.core.signature import DType, Field
+from keepfit.learn.update import update
+from keepfit.loop.targets import Local
+from keepfit.store.blobs import Trees
+
+SERVICE = "bench"
+ROWS, WIDTH = 5_000, 20
+MODEL = "GradientBoostingClassifier(n_estimators=100, random_state=0)"
+
+
+def data(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of 20 FP32 features and a binary label that depends on them."""
+    from sklearn.datasets import make_classification
+
+    X, y = make_classification(ROWS, WIDTH, random_state=seed)
+    return X.astype(np.float32), y.astype(np.int64)
+
+
+def specification() -> Specification:
+    """A Service whose only input is one tensor of 20 FP32 per record."""
+    return Specification(
+        service=Service(name=SERVICE, label="y", recipe=Recipe()),
+        code="",
+        module="",
+        source="",
+        source_rows=ROWS,
+        task=Task.BINARY,
+        classes=(0, 1),
+        inputs=(Field("x", DType.FP32, (WIDTH,)),),
+        outputs=(Field("prediction", DType.INT64), Field("probability", DType.FP32)),
+        label=Field("y", DType.INT64),
+    )
+
+
+def dataset(X: np.ndarray, y: np.ndarray) -> pa.Table:
+    """The rows in the form of a Dataset."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    return pa.table(
+        {
+            RECORD_ID: [str(i) for i in range(len(y))],
+            RECORD_TIME: pa.array([start + timedelta(seconds=i) for i in range(len(y))], pa.timestamp("us", "UTC")),
+            "x": pa.FixedSizeListArray.from_arrays(pa.array(X.ravel()), WIDTH),
+            LABEL: y,
+        }
+    )
+
+
+def bundle(places: Places, seed: int = 0) -> Digest:
+    """Train a model as an update does and keep its Bundle; another seed is another model of the same Signature."""
+    from sklearn.ensemble import GradientBoostingClassifier
+
+    table = dataset(*data(seed))
+    cut = ROWS * 4 // 5
+    with tempfile.TemporaryDirectory() as folder:
+        into = Path(folder) / "bundle"
+        into.mkdir()
+        made = update(
+            specification(),
+            GradientBoostingClassifier(n_estimators=100, random_state=0),
+            train=table.slice(0, cut),
+            holdout=table.slice(cut),
+            parent=None,
+            code=None,
+            into=into,
+        )
+        if made.runtime != "onnx":
+            raise RuntimeError(f"the benchmark's model was not converted: {made.note}")
+        return Trees(places.trees).put(into)
+
+
+def bodies(count: int = 64) -> list[bytes]:
+    """Open Inference Protocol requests of one row each, all different."""
+    X, _ = data()
+    rows = (
+        [{"name": "x", "shape": [1, WIDTH], "datatype": "FP32", "data": [round(float(v), 4) for v in row]}]
+        for row in X[:count]
+    )
+    return [json.dumps({"inputs": inputs}, separators=(",", ":")).encode() for inputs in rows]
+
+
+@contextmanager
+def on_cores(cores: Sequence[int] | None) -> Iterator[None]:
+    """Start processes on these cores only: children inherit the affinity of who starts them."""
+    before = os.sched_getaffinity(0)
+    if cores is not None:
+        os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A runner that is up: its port, its process, and the orders it takes."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    target: Local
+
+    @property
+    def path(self) -> str:
+        """Where inference is asked for."""
+        return f"/v2/models/{SERVICE}/infer"
+
+
+@contextmanager
+def runner(
+    places: Places, *, cores: Sequence[int] | None = None, capture: bool = True, workers: int = 1
+) -> Iterator[Served]:
+    """A runner of its own on a free port; stopped in good order afterwards."""
+    deployment = places.deployment(SERVICE)
+    deployment.mkdir(parents=True, exist_ok=True)
+    (deployment / "runner.json").unlink(missing_ok=True)
+    command = [sys.executable, "-m", "keepfit.edge.runner", "--store", str(places.root), "--service", SERVICE]
+    command += ["--workers", str(workers), *([] if capture else ["--no-capture"])]
+    with on_cores(cores), (deployment / "runner.log").open("ab") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        await_for(lambda: (deployment / "runner.json").exists(), process)
+        target = Local(places=places)
+        yield Served(int(json.loads((deployment / "runner.json").read_text())["port"]), process, target)
+    finally:
+        end(process)
+
+
+@contextmanager
+def server(command: Sequence[str | Path], *, port: int, path: str, cores: Sequence[int], folder: Path) -> Iterator[int]:
+    """Any other server, waited for until `path` answers 200; the port."""
+    with on_cores(cores), (folder / "log").open("ab") as log:
+        process = subprocess.Popen([str(word) for word in command], cwd=folder, stdout=log, stderr=log)
+    try:
+        await_for(lambda: _ok(f"http://127.0.0.1:{port}{path}"), process)
+        yield port
+    finally:
+        end(process)
+
+
+def await_for(ready: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 60.0) -> None:
+    """Wait until it is ready; RuntimeError when the process ends first or takes too long."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args!r} ended with {process.returncode} before it was ready")
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{process.args!r} was not ready after {seconds:.0f} s")
+        time.sleep(0.05)
+
+
+def _ok(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1.0) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Terminate a process of our own and wait for it."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder for a store, beside the repository's other build outputs where disks are real."""
+    (ROOT / ".peers").mkdir(exist_ok=True)
+    return tempfile.TemporaryDirectory(dir=ROOT / ".peers", prefix="store-")
