@@ -85,7 +85,9 @@ def compact(directory: Path, time: str) -> int:
 
 def _sealed(directory: Path) -> list[str]:
     found = [(Name.of(path.name), path.name) for path in directory.glob("*.arrow")]
-    return [file for name, file in sorted((name, file) for name, file in found if name)]
+    named = sorted((name, file) for name, file in found if name)
+    # A writer halted between sealing a segment and removing the open one: to be left until it has done so.
+    return [file for name, file in named if not (directory / name.open).exists()]
 
 
 def _clear(directory: Path, manifest: Manifest) -> Manifest:
@@ -128,23 +130,31 @@ def _merge(directory: Path, manifest: Manifest, sealed: Sequence[str], time: str
 
 
 def _write_part(path: Path, sources: Sequence[Path], time: str) -> int:
-    schema = unified([_schema(source) for source in sources])
     partial = path.with_name(path.name + ".partial")
-    first, last, hashes, rows = [], [], [], 0
-    with pq.ParquetWriter(partial, schema, compression="zstd", use_dictionary=True) as writer:
-        for table in _groups(sources, schema):
-            sidecar = segments.sidecar_of(table, time)
-            first.append(sidecar.first)
-            last.append(sidecar.last)
-            hashes.append(sidecar.hashes)
-            rows += table.num_rows
-            writer.write_table(table, row_group_size=table.num_rows)
-    with partial.open("rb") as written:
-        os.fsync(written.fileno())
-    segments.write_sidecar(path, Sidecar(min(first), max(last), np.sort(np.concatenate(hashes))))
-    partial.replace(path)
+    try:
+        sidecar = _write_rows(partial, sources, time)
+        segments.write_sidecar(path, sidecar)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
     sync_directory(path.parent)
-    return rows
+    return len(sidecar.hashes)
+
+
+def _write_rows(path: Path, sources: Sequence[Path], time: str) -> Sidecar:
+    schema = unified([_schema(source) for source in sources])
+    sidecars = []
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for table in _groups(sources, schema):
+            sidecars.append(segments.sidecar_of(table, time))
+            writer.write_table(table, row_group_size=table.num_rows)
+    with path.open("rb") as written:
+        os.fsync(written.fileno())
+    return Sidecar(
+        min(sidecar.first for sidecar in sidecars),
+        max(sidecar.last for sidecar in sidecars),
+        np.sort(np.concatenate([sidecar.hashes for sidecar in sidecars])),
+    )
 
 
 def _schema(source: Path) -> pa.Schema:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from keepfit.store import segments
 from keepfit.store.compaction import SEGMENT, Manifest, read_manifest
 from keepfit.store.segments import Hashes, Name, Sidecar
 
+Rows = NDArray[np.int64]
 T = TypeVar("T")
 _ATTEMPTS = 100  # a file taken away by a compaction is looked up anew; a hundred times over means something else
 
@@ -58,19 +60,47 @@ class Sealed:
     @cached_property
     def schema(self) -> pa.Schema:
         """Its columns; a part's own column is not among them."""
-        if self.part:
-            schema = pq.read_schema(self.path).remove_metadata()
-            return schema.remove(schema.get_field_index(SEGMENT))
-        with pa.memory_map(str(self.path)) as file:
-            return pa.ipc.open_file(file).schema.remove_metadata()
+        with self._sound():
+            if self.part:
+                schema = pq.read_schema(self.path).remove_metadata()
+                return schema.remove(schema.get_field_index(SEGMENT))
+            with pa.memory_map(str(self.path)) as file:
+                return pa.ipc.open_file(file).schema.remove_metadata()
 
-    def table(self, columns: Sequence[str]) -> pa.Table:
-        """Those of the columns it has."""
-        if self.part:
-            return pq.read_table(self.path, columns=list(columns))
-        with pa.memory_map(str(self.path)) as file:
-            table = pa.ipc.open_file(file).read_all()
-        return table.select([name for name in columns if name in table.column_names])
+    def table(self, columns: Sequence[str], at: Rows | None = None) -> pa.Table:
+        """Those of the columns it has, of all rows or of those at the given, growing places."""
+        with self._sound():
+            if self.part:
+                return self._table_of_part(columns, at)
+            with pa.memory_map(str(self.path)) as file:
+                rows = pa.ipc.open_file(file).read_all()
+            return _taken(rows.select([name for name in columns if name in rows.column_names]), at)
+
+    def _table_of_part(self, columns: Sequence[str], at: Rows | None) -> pa.Table:
+        with pq.ParquetFile(self.path) as file:
+            if at is None:
+                return file.read(columns=list(columns))
+            sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+            borders = np.cumsum([0, *sizes])
+            group = np.searchsorted(borders, at, side="right") - 1
+            held = np.unique(group)
+            skipped = (
+                borders[:-1] - np.cumsum([0, *np.array(sizes)[held]])[np.searchsorted(held, np.arange(len(sizes)))]
+            )
+            return _taken(file.read_row_groups(held.tolist(), columns=list(columns)), at - skipped[group])
+
+    @contextmanager
+    def _sound(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except (OSError, pa.ArrowException) as error:
+            raise StorageFault(
+                f"{self.path}: cannot be read ({error}); restore it from a copy, or move it away to go on without its "
+                f"{self.rows} rows",
+                code="corrupt",
+            ) from error
 
     def names(self) -> list[str]:
         """For each row the segment it was written to."""
@@ -105,6 +135,8 @@ class Growing:
 
     def read_on(self) -> None:
         """Take in the batches that were completed since the last time."""
+        if not self.rows:  # the name of a segment that was given up empty may be used again
+            self.schema, self._end = None, 0
         if self.path.stat().st_size <= self._end:
             return
         found = segments.scan(self.path, start=self._end, schema=self.schema)
@@ -118,11 +150,11 @@ class Growing:
         self._known.update(sidecar.hashes.tolist())
         self.hashes.append(sidecar.hashes)
 
-    def table(self, columns: Sequence[str]) -> pa.Table:
-        """Those of the columns it has, as many rows as were taken in."""
+    def table(self, columns: Sequence[str], at: Rows | None = None) -> pa.Table:
+        """Those of the columns it has, of the rows taken in or of those at the given, growing places."""
         found = segments.scan(self.path)
-        table = pa.Table.from_batches(found.batches, found.schema).slice(0, self.rows)
-        return table.select([name for name in columns if name in table.column_names])
+        rows = pa.Table.from_batches(found.batches, found.schema).slice(0, self.rows)
+        return _taken(rows.select([name for name in columns if name in rows.column_names]), at)
 
     def names(self) -> list[str]:
         """For each row the segment it was written to."""
@@ -134,6 +166,10 @@ class Growing:
 
 
 Piece = Sealed | Growing
+
+
+def _taken(rows: pa.Table, at: Rows | None) -> pa.Table:
+    return rows if at is None or len(at) == rows.num_rows else rows.take(pa.array(at))
 
 
 class Log:

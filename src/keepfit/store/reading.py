@@ -190,22 +190,31 @@ def _materialised(found: _Found, inside: Sequence[Piece], labels: pa.Table, quer
     names = _order_of_columns(schema.names)
     if query.columns is not None:
         names = [name for name in query.columns if name in names]
-    own = [name for name in names if name not in _LABEL_COLUMNS]
-    borders = np.cumsum([0, *(piece.rows for piece in inside)])
-    held = np.bincount(np.searchsorted(borders, found.at, side="right") - 1, minlength=len(inside)) > 0
-    shift = np.concatenate([[0], np.cumsum(np.where(held, 0, np.diff(borders)))])
-    at = found.at - shift[np.searchsorted(borders, found.at, side="right") - 1]
-    part = pa.schema([schema.field(name) for name in own])
-    rows = _stacked([piece for piece, some in zip(inside, held, strict=True) if some], own, schema=part)
-    rows = rows.combine_chunks() if _consecutive(at, rows.num_rows) else rows.take(pa.array(at)).combine_chunks()
+    own = pa.schema([schema.field(name) for name in names if name not in _LABEL_COLUMNS])
+    rows = _gathered(inside, found.at, own)
     for name in names:
         if name in _LABEL_COLUMNS:
             rows = rows.append_column(name, _taken(labels[name], found.label))
     return rows.select(names)
 
 
-def _consecutive(at: Rows, rows: int) -> bool:
-    return len(at) == rows and bool((at == np.arange(rows)).all())
+def _gathered(pieces: Sequence[Piece], at: Rows, schema: pa.Schema) -> pa.Table:
+    """The rows at these places of the pieces laid end to end, in this order."""
+    growing = bool((at[1:] > at[:-1]).all())
+    order = np.arange(len(at)) if growing else np.argsort(at)
+    places = at[order]
+    borders = np.cumsum([0, *(piece.rows for piece in pieces)])
+    cuts = np.searchsorted(places, borders)
+    tables = [schema.empty_table()]
+    for piece, border, low, high in zip(pieces, borders, cuts, cuts[1:], strict=False):
+        if low < high:
+            tables.append(conformed(piece.table(schema.names, places[low:high] - border), schema))
+    rows = pa.concat_tables(tables)
+    if growing:
+        return rows.combine_chunks()
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return rows.take(pa.array(back)).combine_chunks()
 
 
 def _taken(column: pa.ChunkedArray, rows: Rows) -> pa.Array:

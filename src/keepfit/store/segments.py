@@ -195,7 +195,9 @@ def scan(path: Path, *, start: int = 0, schema: pa.Schema | None = None) -> Scan
             schema = pa.ipc.read_schema(pa.ipc.read_message(reader))
             end = start + reader.tell()
         while True:
-            batches.append(pa.ipc.read_record_batch(pa.ipc.read_message(reader), schema))
+            batch = pa.ipc.read_record_batch(pa.ipc.read_message(reader), schema)
+            batch.validate(full=True)  # after a power failure the tail of a file may be there in length only
+            batches.append(batch)
             end = start + reader.tell()
     except (EOFError, OSError, pa.ArrowInvalid):  # the end, or a torn tail: nothing behind it was acknowledged
         return Scanned(schema, tuple(batches), end)
@@ -227,10 +229,9 @@ def seal(directory: Path, name: Name, time: str) -> Path | None:
     """
     path = directory / name.open
     found = scan(path)
-    batches = [batch for batch in found.batches if _whole(batch)]
     sealed = None
-    if batches and not any(directory.glob(f"{name}-*.arrow")):
-        rows = pa.Table.from_batches(batches, found.schema).combine_chunks()
+    if found.batches and not any(directory.glob(f"{name}-*.arrow")):
+        rows = pa.Table.from_batches(found.batches, found.schema).combine_chunks()
         sealed = directory / f"{name}-{rows.num_rows}.arrow"
         write_sidecar(sealed, sidecar_of(rows, time))
         sink = pa.BufferOutputStream()
@@ -238,17 +239,8 @@ def seal(directory: Path, name: Name, time: str) -> Path | None:
             writer.write_table(rows)
         write_durably(sealed, sink.getvalue())
         sync_directory(directory)
-    path.unlink()
+    path.unlink()  # last: until then, and after a crash before, the sealed one goes before it
     return sealed
-
-
-def _whole(batch: pa.RecordBatch) -> bool:
-    """Whether a batch is one we wrote: after a power failure the tail of a file may be there in length only."""
-    try:
-        batch.validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return bool(batch.num_rows) and batch.column(RECORD_ID).null_count == 0
 
 
 def recover(directory: Path, time: str) -> int:

@@ -54,6 +54,7 @@ class Appender:
                     self._open(batch.schema)
                 self._write(batch.serialize())
             except OSError as error:
+                self._seal()  # a reader may have seen what was cut off, and must not read on behind it
                 raise segments.fault(self._directory, error) from error
             self._rows += batch.num_rows
             if self._rows >= self._rotate_rows:
@@ -150,7 +151,7 @@ class LabelWriter:
             batch = pa.record_batch(columns, names=[RECORD_ID, LABEL, LABEL_TIME])
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise DataInvalid(f"labels: expected one id and one value of one type each: {error}") from error
-        self._appender.append(batch)
+        self._appender.append(_complete(batch))
 
     def close(self) -> None:
         """Seal what is open."""
@@ -176,4 +177,13 @@ def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
         columns[field.name] = column
     columns[RECORD_ID] = columns[RECORD_ID].cast(pa.string())
     columns[RECORD_TIME] = columns[RECORD_TIME].cast(TIME)
-    return pa.record_batch(columns)
+    return _complete(pa.record_batch(columns))
+
+
+def _complete(batch: pa.RecordBatch) -> pa.RecordBatch:
+    for name in (RECORD_ID, RECORD_TIME, LABEL, LABEL_TIME):
+        if name in batch.schema.names and batch.column(name).null_count:
+            raise DataInvalid(
+                f"column {name!r}: every row needs a value, found {batch.column(name).null_count} without"
+            )
+    return batch
