@@ -1,4 +1,4 @@
-"""Looks: one Run in which Monitors look at the Stream."""
+"""Looks: Runs beside any update, in which Monitors look at the Stream or its segments are compacted."""
 
 from __future__ import annotations
 
@@ -39,6 +39,11 @@ def look(place: Workplace) -> Made:
             }
         )
     return Made({}, {"looks": looks})
+
+
+def compact(place: Workplace) -> Made:
+    """Move the Stream's sealed segments into Parquet; what is read from it stays the same."""
+    return Made({}, {"segments": place.stream.compact(), "compacted": place.work.parameters["records"]})
 
 
 Samples = dict[str, np.ndarray]

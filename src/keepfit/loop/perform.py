@@ -88,6 +88,8 @@ def _facts(
             return (Decided(service=service, time=now, fire=False, reason=reason),)
         case planned.Watch(monitors):
             return _start(_watch_work(monitors, situation, specification), hands)
+        case planned.Compact(records):
+            return _start(_aside("compact", {"records": records}, {}, situation=situation, of=specification), hands)
         case planned.Open():
             return _open(intent, situation, service, hands)
         case planned.Run(step):
@@ -194,9 +196,8 @@ def _start(todo: Work, hands: Hands) -> tuple[Fact, ...]:
 
 
 def _watch_work(monitors: tuple[str, ...], situation: Situation, specification: Specification) -> Work:
-    swap, applied = situation.swap, situation.applied
+    swap = situation.swap
     assert swap is not None  # noqa: S101  # plan watches only a live Version
-    assert applied is not None  # noqa: S101
     parameters = {
         "monitors": list(monitors),
         "since": swap.time.isoformat(),
@@ -205,15 +206,23 @@ def _watch_work(monitors: tuple[str, ...], situation: Situation, specification: 
         "labels": situation.labels,
     }
     inputs = {"bundle": situation.bundles[situation.live], "losses": situation.losses.get(situation.live, "")}
+    return _aside("watch", parameters, inputs, situation=situation, of=specification)
+
+
+def _aside(
+    step: str, parameters: dict[str, Any], inputs: dict[str, Digest], *, situation: Situation, of: Specification
+) -> Work:
+    """Work that belongs to no update."""
+    assert situation.applied is not None  # noqa: S101  # only applied Services are planned for
     return Work(
-        step="watch",
-        service=specification.service.name,
+        step=step,
+        service=of.service.name,
         update="",
-        specification=applied.specification,
+        specification=situation.applied.specification,
         parameters=parameters,
         inputs={name: digest for name, digest in inputs.items() if digest},
-        environment=specification.environment,
-        resources=specification.service.recipe.resources,
+        environment=of.environment,
+        resources=of.service.recipe.resources,
     )
 
 

@@ -19,6 +19,9 @@ from keepfit.loop.situation import Progress, Situation, quiet_until
 ATTEMPTS = 3
 """How often a step whose worker vanished is started before the update is given up."""
 
+COMPACT_AFTER = 100_000
+"""Records after which sealed segments are moved into Parquet."""
+
 
 @dataclass(frozen=True)
 class Nothing:
@@ -32,6 +35,13 @@ class Watch:
     """Let these Monitors look at the Stream, in one Run."""
 
     monitors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Compact:
+    """Let a Run move the Stream's sealed segments, of this many Records by now, into Parquet."""
+
+    records: int
 
 
 @dataclass(frozen=True)
@@ -110,7 +120,7 @@ class Answer:
     reason: str
 
 
-Intent = Nothing | Watch | Open | Run | Register | Record | Swap | Quarantine | Approve | Close | Answer
+Intent = Nothing | Watch | Compact | Open | Run | Register | Record | Swap | Quarantine | Approve | Close | Answer
 
 
 def plan(situation: Situation, specification: Specification) -> tuple[Intent, ...]:
@@ -118,7 +128,7 @@ def plan(situation: Situation, specification: Specification) -> tuple[Intent, ..
     wishes = tuple(_wishes(situation))
     if wishes:
         return wishes
-    looks = _looks(situation, specification)
+    looks = _aside(situation, specification)
     if situation.update:
         return (*looks, _advance(situation, situation.update, specification))
     if situation.live and situation.deployed is not None and situation.deployed != situation.live:
@@ -311,13 +321,20 @@ def _decide(situation: Situation, specification: Specification) -> Decision:
     return Decision(False, "; ".join(d.reason for d in decisions) or "no trigger is declared")
 
 
-def _looks(situation: Situation, specification: Specification) -> tuple[Watch, ...]:
-    """The Monitors which are due, unless one Run is looking already."""
-    if not situation.live or situation.watching:
+def _aside(situation: Situation, specification: Specification) -> tuple[Watch | Compact, ...]:
+    """The Monitors which are due, else a compaction that is due, unless such a Run is under way."""
+    if not situation.live or situation.aside:
         return ()
-    failed = situation.watch_failed
+    failed = situation.aside_failed
     if failed and situation.now < failed.time + timedelta(minutes=1):
         return ()
+    looks = _looks(situation, specification)
+    if not looks and situation.records - situation.compacted >= COMPACT_AFTER:
+        return (Compact(situation.records),)
+    return looks
+
+
+def _looks(situation: Situation, specification: Specification) -> tuple[Watch, ...]:
     due = tuple(monitor.name for monitor in specification.service.monitors if _is_due(situation, monitor))
     return (Watch(due),) if due else ()
 

@@ -26,6 +26,9 @@ from keepfit.core.facts import (
 )
 from keepfit.core.nouns import Digest, Finding
 
+ASIDE = ("watch", "compact")
+"""Steps that belong to no update."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -42,7 +45,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class Situation:
-    """One Service at one moment. `deployed` is the Version the runner has committed, None where it cannot be asked."""
+    """One Service at one moment. `deployed` is the Version the runner has committed, None where it cannot be asked.
+
+    `aside` is the Run under way beside any update, a look of Monitors or a compaction; `compacted` how many Records
+    the Stream held at the last compaction.
+    """
 
     now: datetime
     records: int = 0
@@ -62,8 +69,9 @@ class Situation:
     requests: tuple[Requested, ...] = ()
     watched: Mapping[str, Watched] = field(default_factory=dict)
     fired: Mapping[str, datetime] = field(default_factory=dict)
-    watching: RunStarted | None = None
-    watch_failed: RunFailed | None = None
+    aside: RunStarted | None = None
+    aside_failed: RunFailed | None = None
+    compacted: int = 0
     findings: tuple[Finding, ...] = ()
     losses: Mapping[int, Digest] = field(default_factory=dict)
     decided: Decided | None = None
@@ -152,12 +160,13 @@ def _fold_update(situation: Situation, fact: Fact) -> Situation:
         case UpdateClosed():
             failures = situation.failures + 1 if fact.outcome == "failed" else 0
             return replace(situation, update=None, closed=fact, failures=failures)
-        case RunStarted() if fact.step == "watch":
-            return replace(situation, watching=fact)
-        case RunFinished() if fact.step == "watch":
-            return replace(situation, watching=None, watch_failed=None)
-        case RunFailed() if fact.step == "watch":
-            return replace(situation, watching=None, watch_failed=fact)
+        case RunStarted() if fact.step in ASIDE:
+            return replace(situation, aside=fact)
+        case RunFinished() if fact.step in ASIDE:
+            compacted = int(fact.result.get("compacted", situation.compacted))
+            return replace(situation, aside=None, aside_failed=None, compacted=compacted)
+        case RunFailed() if fact.step in ASIDE:
+            return replace(situation, aside=None, aside_failed=fact)
         case RunStarted():
             return _progress(situation, fact.update, running=fact, failed=None)
         case RunFinished():

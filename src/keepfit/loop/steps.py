@@ -38,7 +38,7 @@ from keepfit.judge.evaluate import Compared, Terms, evaluate
 from keepfit.judge.gates import Better, Contract, Golden, Harmless, rule
 from keepfit.judge.metrics import losses
 from keepfit.learn.update import update
-from keepfit.loop.looks import look
+from keepfit.loop.looks import compact, look
 from keepfit.loop.pipeline import Made, Work
 from keepfit.loop.workplace import Workplace, values_of
 from keepfit.serve.runtimes import load, rehearse
@@ -231,4 +231,5 @@ _STEPS: dict[str, Callable[[Workplace], Made]] = {
     "evaluate": evaluate_candidate,
     "judge": judge,
     "watch": look,
+    "compact": compact,
 }

@@ -90,7 +90,7 @@ class Loop:
         """Turn Runs that ended into facts."""
         update = held.situation.update
         facts: list[Fact] = []
-        for started in (update.running if update else None, held.situation.watching):
+        for started in (update.running if update else None, held.situation.aside):
             ended = self._hands.executor.poll(started.run, started.process) if started else None
             if started and ended:
                 facts += settle(started, ended, self._hands)
@@ -126,7 +126,7 @@ class Loop:
         found = []
         for held in self._held.values():
             update = held.situation.update
-            found += [run for run in (update.running if update else None, held.situation.watching) if run]
+            found += [run for run in (update.running if update else None, held.situation.aside) if run]
         return found
 
     def close(self) -> None:

@@ -28,9 +28,11 @@ from keepfit.core.service import Monitor, Service, Specification
 from keepfit.core.signature import DType, Field
 from keepfit.loop.plan import (
     ATTEMPTS,
+    COMPACT_AFTER,
     Answer,
     Approve,
     Close,
+    Compact,
     Intent,
     Nothing,
     Open,
@@ -356,3 +358,12 @@ def test_monitors_go_on_looking_while_an_update_trains() -> None:
     """An open update does not blind the loop."""
     intents = plan(after(*LIVE, opened(), records=100), specification())
     assert intents == (Watch(("inputs",)), Run("freeze"))
+
+
+def test_segments_are_compacted_aside_when_many_records_came() -> None:
+    """Compaction needs no update, waits for looks, and counts from the last one."""
+    spec = specification(triggers=(), monitors=())
+    assert plan(after(*LIVE, records=COMPACT_AFTER), spec)[0] == Compact(COMPACT_AFTER)
+    done = finished("compact", "", result={"compacted": COMPACT_AFTER})
+    assert isinstance(plan(after(*LIVE, done, records=2 * COMPACT_AFTER - 1), spec)[0], Nothing)
+    assert plan(after(*LIVE, records=COMPACT_AFTER), specification(triggers=()))[0] == Watch(("inputs",))
