@@ -8,7 +8,6 @@ from contextlib import closing
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from keepfit.core.clock import SystemClock
 from keepfit.core.places import Places
@@ -45,15 +44,11 @@ def statuses(places: Places, service: str | None = None) -> tuple[str, tuple[Ser
 
 def show(control: str, found: Sequence[ServiceStatus]) -> None:
     """Print services, slots, versions, what the loop is doing and why."""
-    console = Console(highlight=False)
-    console.print(f"control: {control or 'not running (start it with: keepfit up)'}", soft_wrap=True)
+    _print([f"control: {control or 'not running (start it with: keepfit up)'}"])
     if not found:
-        console.print("no service was applied yet (keepfit apply FILE)")
+        _print(["no service was applied yet (keepfit apply FILE)"])
     for one in found:
-        console.print()
-        for line in lines(one):
-            console.print(line, soft_wrap=True)
-        console.print(_table(one.versions))
+        _print(["", *lines(one), *_versions(one.versions)])
 
 
 def lines(one: ServiceStatus) -> list[str]:
@@ -91,49 +86,49 @@ def _runner(one: ServiceStatus) -> str:
     return f"{runner['url']}  process {runner['pid']}, {told}{lost}{apart}"
 
 
-def _table(versions: Sequence[VersionStatus]) -> Table:
-    table = Table(box=None, pad_edge=True, header_style="dim")
-    for name in ("version", "made", "from", "bundle", "verdict", "state"):
-        table.add_column(name)
+def _versions(versions: Sequence[VersionStatus]) -> list[str]:
+    rows = [("version", "made", "from", "bundle", "verdict", "state")]
     for one in versions:
         state = "[green]live[/green]" if one.live else "[red]quarantine[/red]" if one.quarantined else ""
         approved = f"approved: {escape(one.approved)}" if one.approved else ""
-        table.add_row(
-            f"v{one.number}",
-            f"{one.time:%Y-%m-%d %H:%M}",
-            f"v{one.parent}" if one.parent else "scratch",
-            one.digest[:12],
-            str(one.verdict or "none"),
-            " ".join(filter(None, (state, approved))),
+        rows.append(
+            (
+                f"v{one.number}",
+                f"{one.time:%Y-%m-%d %H:%M}",
+                f"v{one.parent}" if one.parent else "scratch",
+                one.digest[:12],
+                str(one.verdict or "none"),
+                " ".join(filter(None, (state, approved))),
+            )
         )
-    return table
+    return _aligned(rows) if versions else ["  no version yet"]
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Rows as lines of equal columns; only the last column may hold markup. The first row is the head."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [f"  [dim]{padded[0]}[/dim]", *(f"  {line}" for line in padded[1:])]
 
 
 def show_versions(found: Sequence[ServiceStatus]) -> None:
     """Print the versions with the reasons of their verdicts."""
-    console = Console(highlight=False)
     for one in found:
-        console.print(_table(one.versions))
-        for version in one.versions:
-            for reason in version.reasons:
-                console.print(f"  v{version.number}  {escape(reason)}", soft_wrap=True)
+        reasons = [f"  v{version.number}  {escape(reason)}" for version in one.versions for reason in version.reasons]
+        _print([*_versions(one.versions), *reasons])
 
 
 def show_runs(runs: Sequence[RunStatus]) -> None:
     """Print runs, the newest last."""
-    table = Table(box=None, header_style="dim")
-    for name in ("run", "step", "update", "state", "started", "seconds", "cpu", "granted or reason"):
-        table.add_column(name)
+    rows = [("run", "step", "update", "state", "started", "seconds", "cpu", "granted or reason")]
     for run in runs:
         told = escape(run.reason or run.granted)
-        table.add_row(
-            run.run,
-            run.step,
-            run.update,
-            run.state,
-            run.started[:19],
-            f"{run.seconds:.1f}",
-            f"{run.cpu_seconds:.1f}",
-            told,
-        )
-    Console(highlight=False).print(table)
+        times = (f"{run.started[:10]} {run.started[11:19]}", f"{run.seconds:.1f}", f"{run.cpu_seconds:.1f}")
+        rows.append((run.run, run.step, run.update, run.state, *times, told))
+    _print(_aligned(rows) if runs else ["  no run yet"])
+
+
+def _print(lines: Sequence[str]) -> None:
+    console = Console(highlight=False)
+    for line in lines:
+        console.print(line, soft_wrap=True)

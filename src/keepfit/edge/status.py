@@ -11,6 +11,7 @@ from typing import Any
 from keepfit.core.errors import NotFound
 from keepfit.core.facts import Failed
 from keepfit.core.nouns import Digest, Outcome
+from keepfit.edge.telling import sentence
 from keepfit.loop.pipeline import steps_of
 from keepfit.loop.situation import Progress, Situation, fold
 from keepfit.store.ledger import Ledger
@@ -86,8 +87,9 @@ class Histories:
         return self._situations[service]
 
     def failed(self, service: str) -> Failed | None:
-        """The last background failure of a Service."""
-        return self._failed.get(service)
+        """The last background failure of a Service, or of the loop as a whole."""
+        found = [self._failed[name] for name in (service, "") if name in self._failed]
+        return max(found, key=lambda fact: fact.time, default=None)
 
     def _read(self) -> None:
         for row in self._ledger.facts(after=self._seen):
@@ -175,14 +177,9 @@ def _state(step: str, progress: Progress) -> str:
 
 def _events(situation: Situation, failed: Failed | None) -> Iterator[tuple[datetime, str]]:
     """The latest of each thing that happened."""
-    swap, closed = situation.swap, situation.closed
-    if swap:
-        yield swap.time, f"v{swap.before} → v{swap.after} ({swap.cause}): {swap.reason}"
-    if closed:
-        candidate = f"v{closed.version} " if closed.version else ""
-        yield closed.time, f"update {closed.update}: {candidate}{closed.outcome}: {closed.reason}"
+    for fact in (situation.swap, situation.closed, failed):
+        if fact:
+            yield fact.time, sentence(fact)
     for watched in situation.watched.values():
         for finding in watched.findings:
             yield watched.time, f"{watched.monitor}: {finding.sentence}"
-    if failed:
-        yield failed.time, f"{failed.where} failed: {failed.reason}"

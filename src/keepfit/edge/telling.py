@@ -40,7 +40,7 @@ def _told(fact: Fact) -> str:
             about = f" of v{fact.version}" if fact.version else ""
             return f"{fact.actor} asks for {'a forced ' if fact.forced else ''}{fact.deed}{about}: {fact.reason}"
         case Answered():
-            return f"request {fact.request} {'done' if fact.done else 'refused'}: {fact.reason}"
+            return f"request {fact.request} done" if fact.done else f"request {fact.request} refused: {fact.reason}"
         case Decided():
             return fact.reason if fact.fire else f"waiting: {fact.reason}"
         case UpdateOpened(confirms=0):
@@ -61,11 +61,13 @@ def _told_of_versions(fact: Fact) -> str:
         case Approved():
             return f"{fact.actor} {'approves' if fact.yes else 'disapproves'} v{fact.version}: {fact.reason}"
         case Swapped():
-            return f"v{fact.after} is live ({fact.cause}, after v{fact.before}): {fact.reason}"
+            before = f", after v{fact.before}" if fact.before else ""
+            why = "" if fact.cause == "promote" else f": {fact.reason}"  # its Verdict was told already
+            return f"v{fact.after} is live ({fact.cause}{before}){why}"
         case Quarantined():
             return f"v{fact.version} is in quarantine: {fact.reason}"
         case UpdateClosed():
-            return f"update {fact.update} {fact.outcome}: {fact.reason}"
+            return f"update {fact.update} {fact.outcome}" + ("" if fact.version else f": {fact.reason}")
         case RunFailed():
             return f"{fact.step} failed (run {fact.run}): {fact.reason}"
         case Watched():
