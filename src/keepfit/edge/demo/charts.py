@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from html import escape
@@ -58,10 +58,9 @@ def lines(places: Sequence[str], drawn: Sequence[Line], *, title: str, height: i
     return _svg(title, height, parts)
 
 
-def _end_labels(drawn: Sequence[Line], y: object, at: float) -> list[str]:
+def _end_labels(drawn: Sequence[Line], y: Callable[[float], float], at: float) -> list[str]:
     """The names beside the lines' ends, moved apart where they would overlap."""
-    assert callable(y)  # noqa: S101  # a closure of `lines`
-    wanted = sorted((float(y(line.values[-1])), line) for line in drawn if line.values) if drawn else []
+    wanted = sorted(((y(line.values[-1]), line) for line in drawn if line.values), key=lambda pair: pair[0])
     placed: list[str] = []
     last = -math.inf
     for height, line in wanted:
@@ -141,15 +140,19 @@ def _svg(title: str, height: int, parts: Sequence[str]) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A plain HTML table; the first column is a heading, cells that begin with a digit are aligned right."""
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(_cell(cell) for cell in row) + "</tr>" for row in rows)
+    """A plain HTML table; columns of numbers are aligned right."""
+    numeric = [bool(rows) and all(row[column][:1].isdigit() for row in rows) for column in range(len(head))]
+    top = "".join(_cell("th", cell, numeric=number) for cell, number in zip(head, numeric, strict=True))
+    body = "".join(
+        f"<tr>{''.join(_cell('td', cell, numeric=number) for cell, number in zip(row, numeric, strict=True))}</tr>"
+        for row in rows
+    )
     return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _cell(cell: str) -> str:
-    number = ' class="number"' if cell[:1].isdigit() else ""
-    return f"<td{number}>{escape(cell)}</td>"
+def _cell(tag: str, cell: str, *, numeric: bool) -> str:
+    style = ' class="number"' if numeric else ""
+    return f"<{tag}{style}>{escape(cell)}</{tag}>"
 
 
 def tiles(values: Mapping[str, str]) -> str:

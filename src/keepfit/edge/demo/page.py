@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from html import escape
 
 from keepfit.edge.demo.charts import Line, Mark, lines, table, tiles, timeline
@@ -41,7 +41,7 @@ svg .mark.refused circle { fill: var(--card); stroke: var(--ink); stroke-width: 
 svg .mark.rollback circle { fill: var(--bad); } svg .mark.swap circle { fill: var(--good); }
 table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: 5px 10px 5px 0; border-bottom: 1px solid var(--rule); vertical-align: top; }
-th { font-weight: 600; color: var(--soft); } .number { text-align: right; } .wide { overflow-x: auto; }
+th { font-weight: 600; color: var(--soft); } td.number, th.number { text-align: right; } .wide { overflow-x: auto; }
 .case { border-left: 4px solid var(--good); padding: 2px 0 2px 14px; margin: 14px 0; }
 .case.bad { border-color: var(--bad); } details { margin-top: 12px; } summary { cursor: pointer; color: var(--soft); }
 """
@@ -59,7 +59,7 @@ def page(found: Report) -> str:
 def _head(found: Report) -> str:
     told = (
         f"{found.flights:,} real departures from New York in 2013 were asked about over HTTP: will this flight arrive "
-        f"15 minutes late, or later? The true arrivals came back hours after. Until {_day(found.until)}, keepfit made "
+        f"15 minutes late, or later? The true arrivals came back hours after. Until {_last_day(found)}, keepfit made "
         f"{found.updates} candidates beside the traffic, put {found.swaps - found.rollbacks} of them live without "
         f"stopping, refused {found.refused} and swapped back {found.rollbacks}."
     )
@@ -159,6 +159,11 @@ def _details(found: Report) -> str:
         f"<details><summary>Versions that were live</summary>{versions}</details>"
         f"<details><summary>Everything that happened</summary>{everything}</details>"
     )
+
+
+def _last_day(found: Report) -> str:
+    """The last day that was replayed, in New York."""
+    return _day((datetime.fromisoformat(found.until) - timedelta(hours=6)).isoformat())
 
 
 def _day(moment: str) -> str:

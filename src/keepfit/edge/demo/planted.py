@@ -26,6 +26,8 @@ from keepfit.edge.demo.story import POLL, Story
 
 SHUFFLED_ON = datetime(2013, 5, 14, 12, tzinfo=UTC)
 FORCED_ON = datetime(2013, 8, 13, 12, tzinfo=UTC)
+ENOUGH = timedelta(days=60)
+"""By so long after its day a case has to be over."""
 _DATA = timedelta(days=45)  # how much of the year before is in a spoilt file
 _SHUFFLED = "an export whose labels got shuffled"
 _INVERTED = "an export whose labels are inverted"

@@ -236,7 +236,17 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 @contextmanager
 def _control(folder: Path, places: Places) -> Iterator[None]:
     """`keepfit up` as a process of its own, for as long as the demo needs it."""
-    command = [sys.executable, "-m", "keepfit", "up", "service.py", "--store", str(places.root), "--clock", "clock"]
+    command = [
+        sys.executable,
+        "-m",
+        "keepfit",
+        "up",
+        "service.py",
+        "--store",
+        str(places.root),
+        "--clock",
+        str(folder / "clock"),
+    ]
     with (folder / "control.log").open("ab") as log:
         process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from os import cpu_count
 from typing import Any
 
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from keepfit.core.facts import Judged, RunFinished, Swapped, UpdateOpened, VersionRegistered, Watched
-from keepfit.edge.demo.planted import Planted
+from keepfit.edge.demo.planted import ENOUGH, FORCED_ON, SHUFFLED_ON, Planted
 from keepfit.edge.demo.score import Latency, Month
 from keepfit.edge.demo.story import Event, Story
 from keepfit.edge.demo.traffic import Log
@@ -64,10 +65,11 @@ class Report:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing was lost and both planted cases ended as they must."""
-        return not (self.failed_requests or self.torn_answers) and bool(
-            self.planted.shuffled_refused and self.planted.rolled_back
-        )
+        """Whether nothing was lost, and both planted cases ended as they must where the year went that far."""
+        until = datetime.fromisoformat(self.until)
+        refused = bool(self.planted.shuffled_refused) or until < SHUFFLED_ON + ENOUGH
+        brought_back = bool(self.planted.rolled_back) or until < FORCED_ON + ENOUGH
+        return refused and brought_back and not (self.failed_requests or self.torn_answers)
 
 
 def report(

@@ -12,7 +12,7 @@ import pyarrow as pa
 from sklearn.metrics import log_loss, roc_auc_score
 
 from keepfit.core.nouns import Digest
-from keepfit.edge.demo.flights import FEATURES, Year
+from keepfit.edge.demo.flights import Year
 from keepfit.edge.demo.traffic import Exchange, Log
 from keepfit.serve.runtimes import load
 from keepfit.serve.wire.tables import from_table
@@ -69,7 +69,7 @@ def _as_said(year: Year, log: Log, trees: Trees, digest: Digest, rows: np.ndarra
         parts = []
         for start in range(0, len(rows), _BATCH):
             some = pa.array(rows[start : start + _BATCH])
-            inputs = from_table(bundle.signature, year.table.select(FEATURES).take(some))
+            inputs = from_table(bundle.signature, year.table.take(some))
             said = predictor.predict(inputs)
             near = np.abs(said["probability"] - log.probability[some]) <= _SAME
             parts.append(near & (said["prediction"].astype(np.int8) == log.prediction[some]))

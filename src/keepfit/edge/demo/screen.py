@@ -50,7 +50,7 @@ class Screen:
 
     def say(self, text: str, style: str = "") -> None:
         """Print one line above the panel."""
-        self.console.print(escape(text), style=style, highlight=False)
+        self.console.print(escape(text), style=style, highlight=False, soft_wrap=not self._live)
 
     def events(self, story: Story) -> None:
         """Print the events that are new."""
@@ -61,7 +61,9 @@ class Screen:
     def _event(self, event: Event) -> None:
         mark, style = _MARKS[event.kind]
         text = event.text if len(event.text) <= _WIDEST else event.text[: _WIDEST - 1] + "…"
-        self.console.print(f"{event.time:%b %d %H:%M} [{style}]{mark}[/] {escape(text)}", highlight=False)
+        self.console.print(
+            f"{event.time:%b %d %H:%M} [{style}]{mark}[/] {escape(text)}", highlight=False, soft_wrap=not self._live
+        )
 
     def progress(self, story: Story, traffic: Traffic, pace: Pace, begin: datetime) -> None:
         """Show how far the year is; without a terminal, a line now and then."""
@@ -96,7 +98,7 @@ def _sent(traffic: Traffic) -> str:
 def _doing(story: Story) -> str:
     update = story.situation.update
     if update is None:
-        return "monitors look at the stream" if story.situation.watching else "nothing to do"
+        return "monitors look at the stream" if story.situation.aside else "nothing to do"
     step = f": {update.running.step}" if update.running else ""
     what = f"judging v{update.opened.confirms} again" if update.opened.confirms else "an update beside serving"
     return what + step

@@ -57,7 +57,7 @@ class Story:
     @property
     def is_busy(self) -> bool:
         """Whether a Run is under way or an update is open."""
-        return self.situation.update is not None or self.situation.watching is not None
+        return self.situation.update is not None or self.situation.aside is not None
 
     def add(self, seq: int, fact: Fact) -> None:
         """Take in the next fact."""
