@@ -45,7 +45,9 @@ class Blobs:
         return digest
 
     def put_file(self, path: Path) -> Digest:
-        """Keep a copy of a file, in constant memory."""
+        """Keep a copy of a file, in constant memory; NotFound where there is none."""
+        if not path.is_file():
+            raise NotFound(f"{path}: no such file")
         with path.open("rb") as source, _partial_file(self._root) as (file, partial):
             digest = _copy(source, file)
             if not self._sound(digest):
@@ -112,7 +114,10 @@ class Trees:
         wanted = self._manifest(digest)
         for derived in sorted(place.rglob(_DERIVED)):
             shutil.rmtree(derived, ignore_errors=True)
-        found = _describe(place)
+        try:
+            found = _describe(place)
+        except DataInvalid as error:
+            raise _corrupt(f"tree {digest}", str(error)) from error
         for name in sorted(wanted.keys() | found.keys()):
             if wanted.get(name) != found.get(name):
                 raise _corrupt(f"file {name!r} of tree {digest}", _difference(wanted.get(name), found.get(name)))

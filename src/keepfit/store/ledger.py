@@ -292,7 +292,7 @@ def _spelt(plain: Any) -> Any:
             return str(plain)
         case dict():
             return {key: _spelt(value) for key, value in plain.items()}
-        case list():
+        case list() | tuple():
             return [_spelt(value) for value in plain]
     return plain
 
