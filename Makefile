@@ -26,7 +26,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $(INSTALLED)
 
 demo: $(INSTALLED)
-	@$(BIN)/python -m keepfit.edge.cli demo
+	@$(BIN)/python -m keepfit demo
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest

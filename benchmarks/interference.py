@@ -100,10 +100,10 @@ def _naively() -> Iterator[int]:
 
 def _await_fitting(process: int) -> None:
     """Wait until it has used more processor time than its imports take."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while _spent(process) < 5.0:
         if time.monotonic() > deadline:
-            raise RuntimeError(f"process {process} did not get to its training within a minute")
+            raise RuntimeError(f"process {process} did not get to its training within two minutes")
         time.sleep(0.1)
 
 
