@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,8 +40,6 @@ class WarmStart:
         """A copy of `parent` that has also learnt X and y; `estimator` fitted where there is no parent."""
         if parent is None:
             return Refit().learn(estimator, X, y, parent=None, memory=memory, seed=seed)
-        import copy
-
         grown = copy.deepcopy(parent)
         final, given = _final(grown, X)
         _known_classes(final, y)
@@ -51,11 +50,10 @@ class WarmStart:
         return grown
 
     def _pass_over(self, final: Any, X: Any, y: Any, seed: int) -> None:
-        random = np.random.default_rng(seed)
-        X = np.asarray(X) if not hasattr(X, "iloc") else X
-        for _ in range(self.passes):
-            order = random.permutation(len(y))
-            final.partial_fit(X.iloc[order] if hasattr(X, "iloc") else X[order], y[order])
+        from sklearn.utils import shuffle
+
+        for turn in range(self.passes):
+            final.partial_fit(*shuffle(X, y, random_state=seed + turn))
 
     def _grow(self, final: Any, X: Any, y: Any, seed: int) -> None:
         name = type(final).__name__
@@ -67,6 +65,7 @@ class WarmStart:
         parameters = final.get_params()
         if "warm_start" not in parameters or "n_estimators" not in parameters:
             raise Refused(f"{name} can neither partial_fit nor grow by warm_start; use Refit()")
+        _every_class(final, y)
         present = len(final.estimators_)
         state = parameters.get("random_state")
         final.set_params(warm_start=True, n_estimators=present + self.trees)
@@ -105,6 +104,16 @@ def _known_classes(final: Any, y: Any) -> None:
     if new:
         raise Refused(
             f"labels {new[:5]} are new to the parent, which knows {np.asarray(classes).tolist()[:10]}; use Refit()"
+        )
+
+
+def _every_class(final: Any, y: Any) -> None:
+    """scikit-learn takes the classes of a warm start from its rows alone, so that one absent would shift the others."""
+    absent = sorted(set(np.asarray(getattr(final, "classes_", [])).tolist()) - set(np.unique(y).tolist()))
+    if absent:
+        raise Refused(
+            f"the new rows have none of the classes {absent[:5]}, without which {type(final).__name__} cannot grow; "
+            "widen the recipe's window or use Refit()"
         )
 
 
