@@ -83,13 +83,14 @@ class _Found:
 
 def joined(pieces: Sequence[Piece], labels: pa.Table, query: Query) -> pa.Table:
     """The Records a Query asks for, with their Labels."""
+    schema = unified([piece.schema for piece in pieces if piece.schema] or [_bare()])
     pieces = [piece for piece in pieces if query.end is None or piece.first < query.end]
     if query.last is None or query.labelled:
-        return _joined(pieces, labels, query)
+        return _joined(pieces, labels, query, schema)
     wanted = query.last
     while True:  # looking at the latest rows only; at more of them where duplicates took some away
         horizon = _horizon(pieces, query, wanted)
-        rows = _joined(pieces, labels, replace(query, start=horizon))
+        rows = _joined(pieces, labels, replace(query, start=horizon), schema)
         if rows.num_rows >= query.last or horizon == query.start:
             return rows
         wanted *= 4
@@ -106,23 +107,26 @@ def _horizon(pieces: Sequence[Piece], query: Query, wanted: int) -> int | None:
     return int(np.partition(times, len(times) - wanted)[len(times) - wanted])
 
 
-def _joined(pieces: Sequence[Piece], labels: pa.Table, query: Query) -> pa.Table:
+def _joined(pieces: Sequence[Piece], labels: pa.Table, query: Query, schema: pa.Schema) -> pa.Table:
     inside = [piece for piece in pieces if query.start is None or piece.last >= query.start]
     before = [piece for piece in pieces if query.start is not None and piece.last < query.start]
+    found = _with_labels(_selected(inside, before, query), labels, query)
+    found = _ordered(found, labels, query)
+    if query.last is not None:
+        found = found.take(np.arange(max(0, len(found.at) - query.last), len(found.at)))
+    return _dressed(found, inside, labels, schema=schema, columns=query.columns)
+
+
+def _selected(inside: Sequence[Piece], before: Sequence[Piece], query: Query) -> _Found:
+    """The rows of the interval, one for each id, which the Query's Version answered."""
     keys = (RECORD_ID, RECORD_TIME) if query.version is None else (RECORD_ID, RECORD_TIME, RECORD_VERSION)
     rows = _stacked(inside, keys)
     times = segments.micros(rows[RECORD_TIME])
     every = _Found(np.arange(len(times)), times, _one(rows[RECORD_ID]), np.full(len(times), -1))
-    mask = _inside(times, query)
-    found = _once(every.keep(mask), inside)
-    earlier = every.keep(times < query.start) if query.start is not None else found.take(np.empty(0, np.int64))
-    found = _unseen(found, earlier.ids, before)
-    found = found.keep(_answered(rows, query)[found.at])
-    found = _with_labels(found, labels, query)
-    found = _ordered(found, labels, query)
-    if query.last is not None:
-        found = found.take(np.arange(max(0, len(found.at) - query.last), len(found.at)))
-    return _materialised(found, inside, labels, query)
+    found = _once(every.keep(_inside(times, query)), inside)
+    if query.start is not None:
+        found = _unseen(found, every.keep(times < query.start).ids, before)
+    return found.keep(_answered(rows, query)[found.at])
 
 
 def _inside(times: Rows, query: Query) -> Mask:
@@ -184,17 +188,18 @@ def _ordered(found: _Found, labels: pa.Table, query: Query) -> _Found:
 # --- columns --------------------------------------------------------------------------------------------------------
 
 
-def _materialised(found: _Found, inside: Sequence[Piece], labels: pa.Table, query: Query) -> pa.Table:
-    """The rows found with all their columns; only pieces that hold any of them are opened."""
-    schema = unified([piece.schema for piece in inside if piece.schema]) if inside else _bare()
+def _dressed(
+    found: _Found, inside: Sequence[Piece], labels: pa.Table, *, schema: pa.Schema, columns: tuple[str, ...] | None
+) -> pa.Table:
+    """The rows found with the columns asked for."""
     names = _order_of_columns(schema.names)
-    if query.columns is not None:
-        names = [name for name in query.columns if name in names]
+    if columns is not None:
+        names = [name for name in columns if name in names]
     own = pa.schema([schema.field(name) for name in names if name not in _LABEL_COLUMNS])
     rows = _gathered(inside, found.at, own)
     for name in names:
         if name in _LABEL_COLUMNS:
-            rows = rows.append_column(name, _taken(labels[name], found.label))
+            rows = rows.append_column(name, _beside(labels[name], found.label))
     return rows.select(names)
 
 
@@ -217,7 +222,7 @@ def _gathered(pieces: Sequence[Piece], at: Rows, schema: pa.Schema) -> pa.Table:
     return rows.take(pa.array(back)).combine_chunks()
 
 
-def _taken(column: pa.ChunkedArray, rows: Rows) -> pa.Array:
+def _beside(column: pa.ChunkedArray, rows: Rows) -> pa.Array:
     return _one(column).take(pa.array(rows, mask=rows < 0))
 
 

@@ -149,7 +149,7 @@ class LabelWriter:
         try:
             columns = [pa.array(ids, pa.string()), pa.array(labels), pa.array([time] * len(ids), TIME)]
             batch = pa.record_batch(columns, names=[RECORD_ID, LABEL, LABEL_TIME])
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        except (ValueError, TypeError) as error:  # pyarrow's own are among them
             raise DataInvalid(f"labels: expected one id and one value of one type each: {error}") from error
         self._appender.append(_complete(batch))
 

@@ -208,7 +208,7 @@ def test_what_is_no_ledger_is_refused(tmp_path: Path) -> None:
     """A file of something else is told, not overwritten."""
     path = tmp_path / "ledger.db"
     path.write_bytes(b"this is not a database" * 100)
-    with pytest.raises(StorageFault, match="ledger.db"):
+    with pytest.raises(StorageFault, match=r"ledger\.db"):
         Ledger(path)
     assert path.read_bytes().startswith(b"this is not a database")
 
@@ -219,7 +219,7 @@ def test_a_ledger_of_a_newer_keepfit_is_refused(ledger: Ledger, tmp_path: Path) 
         other.execute("INSERT INTO form VALUES (?, 'later')", (MIGRATIONS[-1].number + 1,))
     other.close()
     for readonly in (False, True):
-        with pytest.raises(StorageFault, match="newer|another form"):
+        with pytest.raises(StorageFault, match=r"newer|another form"):
             Ledger(tmp_path / "ledger.db", readonly=readonly)
 
 
