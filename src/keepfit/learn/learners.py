@@ -128,23 +128,18 @@ def cloned(estimator: Any) -> Any:
 
 def seeded(estimator: Any, seed: int) -> Any:
     """Set every `random_state` that is None, however deep; the estimator itself is changed and returned."""
-    return _set_where(estimator, "random_state", seed, only=(None,))
+    return _set_where(estimator, "random_state", seed, unset=True)
 
 
 def threaded(estimator: Any, threads: int) -> Any:
-    """Let every `n_jobs`, however deep, be at most `threads`; the estimator itself is changed and returned."""
-    return _set_where(estimator, "n_jobs", threads, only=None)
+    """Make every `n_jobs` the user set, however deep, `threads`; the estimator itself is changed and returned."""
+    return _set_where(estimator, "n_jobs", threads, unset=False)
 
 
-def _set_where(estimator: Any, parameter: str, value: int, *, only: tuple[Any, ...] | None) -> Any:
+def _set_where(estimator: Any, parameter: str, value: int, *, unset: bool) -> Any:
     if not hasattr(estimator, "get_params"):
         return estimator
     found = estimator.get_params(deep=True)
-    chosen = {
-        key: value
-        for key, current in found.items()
-        if key.split("__")[-1] == parameter and (only is None or current in only)
-    }
-    if chosen:
-        estimator.set_params(**chosen)
-    return estimator
+    named = {key: current for key, current in found.items() if key.split("__")[-1] == parameter}
+    chosen = {key: value for key, current in named.items() if (current is None) is unset}
+    return estimator.set_params(**chosen) if chosen else estimator
