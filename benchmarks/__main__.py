@@ -6,6 +6,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from benchmarks import page
 from benchmarks.harness import keep, quiet, show
 
 HERE = Path(__file__).parent
@@ -30,6 +31,7 @@ def main(names: list[str]) -> int:
         lines = module.run()
         show(lines)
         keep(HERE / "results" / f"{name}.json", lines)
+        page.write()
         reached = reached and all(line.reached is not False for line in lines)
     return 0 if reached else 1
 
