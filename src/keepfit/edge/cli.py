@@ -278,3 +278,7 @@ def demo(arguments: tuple[str, ...]) -> None:
     from keepfit.edge.demo import main as run
 
     sys.exit(run(list(arguments)))
+
+
+if __name__ == "__main__":
+    main()

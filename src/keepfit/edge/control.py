@@ -229,7 +229,16 @@ class _Door:
 
 @contextmanager
 def _reserved(host: str, port: int) -> Iterator[int]:
-    """Hold a port (a free one for 0) until the server, which also reuses ports, listens on it."""
+    """Hold a port (a free one for 0) until the server, which also reuses ports, listens on it.
+
+    A port that somebody listens on already is refused first: reusing it would share out its requests at random.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise Unavailable(f"cannot listen on {host}:{port} ({error.strerror}); name another with --port") from error
     with socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         held.bind((host, port))

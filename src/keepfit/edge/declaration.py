@@ -25,7 +25,7 @@ from keepfit.core.places import Places
 from keepfit.core.registry import canonical, digest_of, from_plain, to_plain
 from keepfit.core.service import Service, Specification
 from keepfit.edge.declared import Answer, Declared
-from keepfit.edge.fits import misfits
+from keepfit.edge.fits import ill_typed, misfits
 from keepfit.edge.mistakes import Argument, Lines, Misfit, Mistake, Mistaken, explain
 from keepfit.edge.source import Source, fetch, misplaced, source_of
 from keepfit.judge import metrics
@@ -50,7 +50,9 @@ def load(path: Path) -> tuple[Service, ...]:
     try:
         module = importlib.import_module(path.stem)
     except Exception as error:
-        raise Mistaken((explain(error, path),)) from error
+        mistake = explain(error, path)
+        typed = "" if isinstance(error, KeepfitError) else ill_typed(error.__traceback__)
+        raise Mistaken((replace(mistake, sentence=typed or mistake.sentence),)) from error
     return tuple(_services(module))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from types import NoneType, UnionType
+from types import NoneType, TracebackType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from keepfit.core.protocols import Detector, Gate, Learner, Trigger
@@ -42,6 +42,19 @@ def misfits(value: Any, hint: Any, at: Argument = ()) -> Iterator[Misfit]:
         yield _unlike(value, hint.__name__, at)
     elif is_dataclass(value) and not isinstance(value, type):
         yield from _members(value, at)
+
+
+def ill_typed(trace: TracebackType | None) -> str:
+    """The first misfit of a declaration whose own checks raised, empty where that was not the cause.
+
+    A check such as `count < 1` raises a TypeError that says nothing of the argument.
+    """
+    while trace is not None:
+        frame = trace.tb_frame
+        if frame.f_code.co_name == "__post_init__" and is_dataclass(made := frame.f_locals.get("self")):
+            return next((f"{type(made).__name__}.{misfit}" for misfit in _members(made, ())), "")
+        trace = trace.tb_next
+    return ""
 
 
 def _is(value: Any, kind: type) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from keepfit.core.errors import NotFound
 from keepfit.core.facts import Failed
 from keepfit.core.nouns import Digest, Outcome
-from keepfit.edge.telling import sentence
+from keepfit.edge.telling import told
 from keepfit.loop.pipeline import steps_of
 from keepfit.loop.situation import Progress, Situation, fold
 from keepfit.store.ledger import Ledger
@@ -179,7 +179,7 @@ def _events(situation: Situation, failed: Failed | None) -> Iterator[tuple[datet
     """The latest of each thing that happened."""
     for fact in (situation.swap, situation.closed, failed):
         if fact:
-            yield fact.time, sentence(fact)
+            yield fact.time, told(fact)
     for watched in situation.watched.values():
         for finding in watched.findings:
             yield watched.time, f"{watched.monitor}: {finding.sentence}"

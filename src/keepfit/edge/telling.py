@@ -28,11 +28,12 @@ def sentence(fact: Fact) -> str:
     >>> sentence(Failed(service="flights", time=datetime(2013, 1, 1, tzinfo=UTC), where="loop", reason="disk full"))
     'flights: loop failed: disk full'
     """
-    told = _told(fact)
-    return f"{fact.service}: {told}" if told and fact.service else told
+    line = told(fact)
+    return f"{fact.service}: {line}" if line and fact.service else line
 
 
-def _told(fact: Fact) -> str:
+def told(fact: Fact) -> str:
+    """The same without the Service's name."""
     match fact:
         case Applied():
             return f"applied by {fact.actor}" + "".join(f"; {change}" for change in fact.changes)

@@ -187,7 +187,7 @@ def test_a_file_that_cannot_be_loaded_says_where_and_why(
         ("detector=detectors.Auto()", "detector=gates.Golden()", 9, "expected a Detector (there are: Auto"),
         ("detectors.Auto()", "detectors.Auto", 9, "expected a Detector, found the class Auto; write Auto(…)"),
         ("on=Subject.INPUTS", "on='everything'", 9, "expected Subject.INPUTS or Subject.OUTPUT"),
-        ("triggers.Labels(100)", "triggers.Labels('100')", 10, "expected int, found str '100'"),
+        ("triggers.Labels(100)", "triggers.Labels('100')", 10, "Labels.count: expected int, found str '100'"),
         ("[triggers.Labels(100)]", "triggers.Labels(100)", 10, "expected a tuple or list of Trigger, found Labels"),
         ("margin=0.01", "margin=0.01, metric='rmse'", 11, "metric 'rmse' is not defined for a binary label"),
         ('Slice("origin")', 'Slice("when")', 12, "expected one of the features, found 'when'"),
@@ -205,8 +205,8 @@ def test_a_wrong_argument_is_told_with_its_line(
 
 def test_all_mistakes_are_told_at_once(write: Write, tmp_path: Path, begins: int) -> None:
     """One look at the list is enough to mend the file."""
-    body = GOOD.replace("seed=3", "seed='x'").replace("Labels(100)", "Labels('y')").replace("Majority()", "7")
-    assert [line - begins for line, _ in mistakes(write(body), tmp_path)] == [8, 10, 3]
+    body = GOOD.replace("seed=3", "seed='x'").replace("margin=0.01", "margin='y'").replace("Majority()", "7")
+    assert [line - begins for line, _ in mistakes(write(body), tmp_path)] == [8, 11, 3]
 
 
 def test_a_label_of_one_class_is_refused(write: Write, tmp_path: Path, rows: str) -> None:

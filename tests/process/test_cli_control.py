@@ -1,0 +1,167 @@
+"""`keepfit up` with real processes: the first model goes live, commands reach it, and it survives what is killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from keepfit.core.errors import Unavailable
+from keepfit.core.facts import Applied
+from keepfit.core.places import Places
+from keepfit.edge.client import Client
+from keepfit.edge.scaffold import scaffold
+from keepfit.loop.targets import Local
+from keepfit.store.ledger import Ledger
+
+_PATIENCE = 120.0  # seconds: the machine may be busy with other things
+
+
+class Project:
+    """A folder with the scaffolded service, and the processes started for it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.places = Places(folder / ".keepfit")
+        self.target = Local(places=self.places)
+        self._controls: list[subprocess.Popen[bytes]] = []
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """One command of the CLI in the project's folder."""
+        return subprocess.run(self._line(*words), cwd=self.folder, capture_output=True, text=True, check=False)
+
+    def _line(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "keepfit.edge.cli", *words]
+
+    def up(self, *words: str) -> subprocess.Popen[bytes]:
+        """A control process, as soon as its API answers."""
+        with (self.folder / "up.log").open("ab") as log:
+            process = subprocess.Popen(self._line("up", *words), cwd=self.folder, stdout=log, stderr=log)
+        self._controls.append(process)
+        with Client.wait_for(self.places):
+            return process
+
+    def wait(self, what: Callable[[], Any]) -> Any:
+        """What `what` gives as soon as it is true."""
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
+            found = what()
+            if found:
+                return found
+            time.sleep(0.05)
+        raise AssertionError((self.folder / "up.log").read_text())
+
+    def answers(self) -> bool:
+        """Whether the live model answers over HTTP."""
+        try:
+            ready = httpx.get(f"{self.target.address('tumours')}/v2/health/ready", trust_env=False)
+        except (httpx.TransportError, Unavailable):
+            return False
+        return ready.status_code == 200
+
+    def end(self) -> None:
+        """Stop everything, however the test left it."""
+        self.command("down")
+        for process in self._controls:
+            process.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose first version was trained, judged and swapped in by `keepfit up`, and which was then stopped."""
+    project = Project(tmp_path_factory.mktemp("once") / "my project")
+    scaffold(project.folder)
+    control = project.up("service.py")
+    try:
+        with Client.wait_for(project.places) as client:
+            project.wait(lambda: client.status("tumours").live == 1)
+            project.wait(project.answers)
+    finally:
+        control.send_signal(signal.SIGINT)
+        control.wait(timeout=60)
+    assert control.returncode == 0
+    return project.folder
+
+
+@pytest.fixture
+def project(trained: Path, tmp_path: Path) -> Iterator[Project]:
+    """A copy of that project, up again."""
+    shutil.copytree(trained, tmp_path / "copy")
+    found = Project(tmp_path / "copy")
+    found.up()
+    found.wait(lambda: found.target.process("tumours") and found.answers())
+    yield found
+    found.end()
+
+
+def test_stopping_leaves_no_process_and_no_address(trained: Path) -> None:
+    """Ctrl-C ends the runner too, and nobody is sent to a control process that is gone."""
+    project = Project(trained)
+    assert project.target.process("tumours") == 0
+    assert not project.places.control.exists()
+    assert "v1" in project.command("status").stdout
+
+
+def test_the_model_answers_and_every_command_reaches_its_control_process(project: Project) -> None:
+    """Status, versions, runs and logs tell the same story; a refused wish exits with 1."""
+    assert "live: v1" in project.command("status").stdout
+    assert "Floor(auc)" in project.command("versions", "tumours").stdout
+    runs = project.command("runs", "tumours").stdout.splitlines()
+    train = next(line.split()[0] for line in runs if " train " in line)
+    assert "step train of tumours" in project.command("logs", "tumours", train).stdout
+    refused = project.command("rollback", "tumours")
+    assert (refused.returncode, refused.stderr) == (1, "refused: there is no earlier version to go back to\n")
+    assert project.command("swap", "tumours", "1").stdout == "done: v1 is live\n"
+    unknown = project.command("swap", "tumours", "7")
+    assert unknown.returncode == 1
+    assert "has no version 7" in unknown.stderr
+
+
+def test_one_control_process_per_store(project: Project) -> None:
+    """The second says who the first is; what is applied meanwhile goes through the first."""
+    with Client.wait_for(project.places) as client:
+        holder = int(httpx.get(f"{client.address}/healthz", trust_env=False).json()["process"])
+    second = project.command("up")
+    assert second.returncode == 1
+    assert f"in use by process {holder}" in second.stderr
+    service = project.folder / "service.py"
+    service.write_text(service.read_text().replace("Labels(500)", "Labels(600)"))
+    told = project.command("apply", "service.py").stdout
+    assert "triggers[0].count: 500 → 600" in told
+    assert len(Ledger(project.places.ledger, readonly=True).facts("tumours", Applied)) == 2
+
+
+def test_the_runner_outlives_its_control_process_and_is_adopted(project: Project) -> None:
+    """kill -9 of control: answers go on, the store can be read, and the next `up` finds the same runner."""
+    runner = project.target.process("tumours")
+    with Client.wait_for(project.places) as client:
+        holder = int(httpx.get(f"{client.address}/healthz", trust_env=False).json()["process"])
+    os.kill(holder, signal.SIGKILL)
+    project.wait(lambda: Client.of(project.places) is None)
+    assert project.answers()
+    assert "control: not running" in project.command("status").stdout
+    assert project.command("update", "tumours").returncode == 1
+    project.up()
+    assert project.target.process("tumours") == runner
+    stopped = project.command("down").stdout
+    assert "control (process" in stopped
+    assert project.target.process("tumours") == 0
+
+
+def test_down_ends_a_runner_whose_control_process_was_killed(project: Project) -> None:
+    """Nothing is left behind that only `ps` can find."""
+    runner = project.target.process("tumours")
+    with Client.wait_for(project.places) as client:
+        os.kill(int(httpx.get(f"{client.address}/healthz", trust_env=False).json()["process"]), signal.SIGKILL)
+    project.wait(lambda: Client.of(project.places) is None)
+    assert f"the runner of 'tumours' (process {runner}) stopped" in project.command("down").stdout
+    assert project.target.process("tumours") == 0
