@@ -7,6 +7,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import itertools
 import json
 import logging
 import os
@@ -20,10 +23,11 @@ from typing import Any
 import msgspec
 
 from keepfit.core.clock import clock_from
-from keepfit.core.errors import KeepfitError, MissingExtra
+from keepfit.core.errors import KeepfitError
 from keepfit.core.nouns import Digest
 from keepfit.core.places import Places
 from keepfit.serve.capture import Capture, ticker
+from keepfit.serve.http import Door
 from keepfit.serve.intake import Intake
 from keepfit.serve.routes import Application
 from keepfit.serve.slot import Slot
@@ -47,8 +51,7 @@ class Order(msgspec.Struct, frozen=True):
 
     store: str
     service: str
-    host: str
-    port: int
+    listener: int
     channel: int
     index: int
     workers: int
@@ -71,14 +74,25 @@ class Front:
         if order.capture:
             root, name = places.stream(order.service), f"w{order.index}"
             self._capture = Capture(SegmentWriter(root, name))
+            self._labels = LabelWriter(root, name)
             self._intake = Intake(
                 Stream(root),
-                LabelWriter(root, name),
+                self._labels,
                 clock=clock,
                 flush=self._capture.flush,
                 grace=_GRACE if order.workers > 1 else 0.0,
             )
-        self._application = Application(self._slot, now=ticker(clock), capture=self._capture, intake=self._intake)
+        self._application = Application(
+            self._slot,
+            now=ticker(clock),
+            capture=self._capture,
+            intake=self._intake,
+            everyone=self._everyone if order.workers > 1 else None,
+        )
+        self._door = Door(self._application.respond)
+        self._writer: asyncio.StreamWriter
+        self._asked: dict[int, asyncio.Future[str]] = {}
+        self._numbers = itertools.count()
         self._fault = ""
         self._ended = asyncio.Event()
         self._orders: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
@@ -92,21 +106,18 @@ class Front:
 
     async def serve(self) -> None:
         """Load what is committed, listen, answer and obey until the runner ends or says `drain`."""
-        reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=self._order.channel))
+        reader, self._writer = await asyncio.open_connection(sock=socket.socket(fileno=self._order.channel))
         await self._load()
-        server = self._server()
-        serving = asyncio.create_task(server.serve())
-        serving.add_done_callback(lambda _: self._ended.set())
-        ticking = asyncio.create_task(self._tick())
-        await self._listening()
-        writer.write(json.dumps({"ready": True, "pid": os.getpid(), "fault": self._fault}).encode() + b"\n")
-        obeying = asyncio.create_task(self._obey(reader, writer))
-        obeying.add_done_callback(lambda _: self._ended.set())
+        await self._door.listen(socket.socket(fileno=self._order.listener))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._ended.set)
+        tasks = [asyncio.create_task(work) for work in (self._tick(), self._keep(), self._obey(reader))]
+        gc.freeze()  # what is loaded now stays; what requests make is freed by counting, and need not be searched often
+        gc.set_threshold(50_000, 20, 100)
+        self._say({"ready": True, "fault": self._fault})
         await self._ended.wait()
-        ticking.cancel()
-        server.stop()
-        await asyncio.wait([serving], timeout=_DRAIN)
+        for task in tasks:
+            task.cancel()
+        await self._door.drain(_DRAIN)
         await self._close()
 
     async def _load(self) -> None:
@@ -130,56 +141,42 @@ class Front:
         except KeepfitError as error:
             _log.warning("front.previous_lost version=%s error=%s", previous.version, error)
 
-    def _server(self) -> Any:
-        try:
-            from granian.constants import HTTPModes, Interfaces
-            from granian.server.embed import Server
-        except ImportError as error:
-            raise MissingExtra("granian", "serve") from error
-        return Server(
-            self._application,
-            address=self._order.host,
-            port=self._order.port,
-            interface=Interfaces.RSGI,
-            http=HTTPModes.http1,
-            websockets=False,
-            backlog=2048,
-            backpressure=2048,
-            log_enabled=False,
-        )
-
-    async def _listening(self) -> None:
-        """Return when this very process answers: on a port that workers share, only it can tell."""
-        before = self._application.tally.requests
-        while self._application.tally.requests == before:
-            try:
-                reader, writer = await asyncio.open_connection(self._order.host, self._order.port)
-                writer.write(b"GET /v2/health/live HTTP/1.1\r\nhost: keepfit\r\nconnection: close\r\n\r\n")
-                await asyncio.wait_for(reader.read(), 2.0)
-                writer.close()
-            except (OSError, TimeoutError):
-                await asyncio.sleep(0.01)
-
     async def _tick(self) -> None:
-        await self._keep()
         while True:
             await asyncio.sleep(1.0)
             self._application.tally.tick()
+            self._door.tick()
 
-    async def _obey(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while line := await reader.readline():
-            said = json.loads(line)
-            try:
-                reply = {"ok": True, **await self._orders[said["do"]](said)}
-            except KeepfitError as error:
-                reply = {"ok": False, "code": error.code, "error": str(error)}
-            except Exception as error:  # noqa: BLE001  # an order that fails must be answered, whatever went wrong
-                _log.exception("front.order_failed order=%s", said["do"])
-                reply = {"ok": False, "code": "internal", "error": f"{type(error).__name__}: {error}"}
-            writer.write(json.dumps({"n": said["n"], **reply}).encode() + b"\n")
-            if said["do"] == "drain":
-                await writer.drain()
-                return
+    async def _obey(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(ConnectionError):
+            while line := await reader.readline():
+                said = json.loads(line)
+                if said["do"] == "told":
+                    self._asked.pop(said["n"]).set_result(said["text"])
+                    continue
+                self._say({"n": said["n"], **await self._obeyed(said)})
+                if said["do"] == "drain":
+                    break
+        self._ended.set()
+
+    async def _obeyed(self, said: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return {"ok": True, **await self._orders[said["do"]](said)}
+        except KeepfitError as error:
+            return {"ok": False, "code": error.code, "error": str(error)}
+        except Exception as error:  # noqa: BLE001  # an order that fails must be answered, whatever went wrong
+            _log.exception("front.order_failed order=%s", said["do"])
+            return {"ok": False, "code": "internal", "error": f"{type(error).__name__}: {error}"}
+
+    def _say(self, what: dict[str, Any]) -> None:
+        self._writer.write(json.dumps(what).encode() + b"\n")
+
+    async def _everyone(self) -> str:
+        """The metrics of all front workers, which only the runner can ask."""
+        number = next(self._numbers)
+        self._asked[number] = asyncio.get_running_loop().create_future()
+        self._say({"ask": number})
+        return await self._asked[number]
 
     async def _on_prepare(self, said: dict[str, Any]) -> dict[str, Any]:
         await self._slot.prepare(said["version"], said["digest"])
@@ -223,6 +220,7 @@ class Front:
         await self._slot.close()
         if self._intake:
             await asyncio.to_thread(self._intake.close)
+            await asyncio.to_thread(self._labels.close)
         if self._capture:
             await asyncio.to_thread(self._capture.close)
         self._application.close()
@@ -236,17 +234,19 @@ def main(argv: list[str]) -> int:
     """Run one front worker by the Order in `argv[0]`."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the runner says when to end
-    try:
-        import uvloop
-    except ImportError as error:
-        raise MissingExtra("uvloop", "serve") from error
     order = msgspec.json.decode(argv[0], type=Order)
     sys.setswitchinterval(0.0005)  # threads that load and record must not keep the one which answers waiting
+    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # pyarrow would load it, 50 MB, for no use of ours
 
     async def run() -> None:
         await Front(order).serve()
 
-    uvloop.run(run())
+    try:
+        import uvloop
+    except ImportError:  # not on every system, and only quicker
+        asyncio.run(run())
+    else:
+        uvloop.run(run())
     return 0
 
 

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import json
 import logging
 import socket
 import sys
 import time
+from asyncio.subprocess import DEVNULL
 from collections.abc import Callable
 from typing import Any
 
 from keepfit.core.errors import Unavailable
+from keepfit.serve.tally import merged
 
 _log = logging.getLogger(__name__)
 _START = 120.0  # seconds a worker may take until it listens: loading a large model
+_LINGER = 3.0  # seconds that a port may still be held by the workers of a runner which was killed
 _DRAIN = 30.0  # seconds a worker may take to end
 
 
 class _Worker:
     """One process and the line to it."""
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, listener: socket.socket) -> None:
         self.index = index
+        self._listener = listener
         self.process: asyncio.subprocess.Process | None = None
         self.began = 0.0
         self._writer: asyncio.StreamWriter | None = None
@@ -35,14 +40,15 @@ class _Worker:
     def alive(self) -> bool:
         return self.process is not None and self.process.returncode is None and self._writer is not None
 
-    async def start(self, order: dict[str, Any], fallen: Callable[[], None]) -> None:
+    async def start(self, order: dict[str, Any], team: Fronts) -> None:
         """Start the process and wait until it listens; Unavailable where it does not."""
         self.began = time.monotonic()
         ours, theirs = socket.socketpair()
         with theirs:
-            said = json.dumps({**order, "index": self.index, "channel": theirs.fileno()})
+            files = {"listener": self._listener.fileno(), "channel": theirs.fileno()}
+            said = json.dumps({**order, **files, "index": self.index})
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "keepfit.edge.front", said, pass_fds=[theirs.fileno()], stdin=-3
+                sys.executable, "-m", "keepfit.edge.front", said, pass_fds=list(files.values()), stdin=DEVNULL
             )
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=2**22)
         try:
@@ -52,7 +58,7 @@ class _Worker:
         if not hello:
             await self.end()
             raise Unavailable(f"front worker {self.index} ended before it listened; its log says why")
-        self._listening = asyncio.create_task(self._listen(reader, fallen))
+        self._listening = asyncio.create_task(self._listen(reader, team))
 
     async def ask(self, order: dict[str, Any], patience: float) -> dict[str, Any]:
         """The reply to an order; a worker that is gone or late replies `unavailable`."""
@@ -84,34 +90,49 @@ class _Worker:
                 process.kill()
             await process.wait()
 
-    async def _listen(self, reader: asyncio.StreamReader, fallen: Callable[[], None]) -> None:
+    async def _listen(self, reader: asyncio.StreamReader, team: Fronts) -> None:
         with contextlib.suppress(ConnectionError):
             while line := await reader.readline():
                 reply = json.loads(line)
+                if "ask" in reply:
+                    self._telling = asyncio.create_task(self._tell(reply["ask"], team))
+                    continue
                 waiting = self._waiting.get(reply.get("n"))
                 if waiting is not None and not waiting.done():
                     waiting.set_result(reply)
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(ConnectionError("it ended"))
-        fallen()
+        team.fell()
+
+    async def _tell(self, number: int, team: Fronts) -> None:
+        replies = await team.ask({"do": "metrics"}, patience=2.0)
+        text = merged(reply["text"] for reply in replies if reply["ok"])
+        if self._writer is not None:
+            self._writer.write(json.dumps({"do": "told", "n": number, "text": text}).encode() + b"\n")
 
 
 class Fronts:
-    """All front workers of one port; `order` is what each is started with, besides what it has to load."""
+    """All front workers of one port; `order` is what each is started with, besides what it has to load.
 
-    def __init__(self, order: dict[str, Any]) -> None:
-        self.host: str = order["host"]
-        self.port: int = order["port"]
-        self._order = order
-        self._workers = [_Worker(index) for index in range(order["workers"])]
+    The listening sockets belong to the runner: callers who come while a worker is started again wait, and are not
+    refused.
+    """
+
+    def __init__(self, order: dict[str, Any], listeners: list[socket.socket]) -> None:
+        self.host, self.port = listeners[0].getsockname()[:2]
+        self._order = {**order, "workers": len(listeners)}
+        self._listeners = listeners
+        self._workers = [_Worker(index, listener) for index, listener in enumerate(listeners)]
         self._fallen = asyncio.Event()
 
     async def start(self, resident: Callable[[], dict[str, Any]]) -> None:
         """Start all; Unavailable where one does not come up."""
-        await asyncio.gather(
-            *(worker.start({**self._order, **resident()}, self._fallen.set) for worker in self._workers)
-        )
+        await asyncio.gather(*(worker.start({**self._order, **resident()}, self) for worker in self._workers))
+
+    def fell(self) -> None:
+        """A worker tells that its line closed."""
+        self._fallen.set()
 
     async def fallen(self) -> None:
         """Return when a worker died."""
@@ -128,7 +149,7 @@ class Fronts:
             await worker.end()
             await asyncio.sleep(max(0.0, worker.began + 1.0 - time.monotonic()))
             try:
-                await worker.start({**self._order, **resident()}, self._fallen.set)
+                await worker.start({**self._order, **resident()}, self)
             except Unavailable as error:
                 _log.error("front.not_started index=%d error=%s", worker.index, error)
                 self._fallen.set()
@@ -149,6 +170,8 @@ class Fronts:
 
     async def drain(self) -> None:
         """Let every worker answer what it has begun, and end."""
+        for listener in self._listeners:
+            listener.close()
         await self.ask({"do": "drain"}, patience=2.0)
         await asyncio.gather(*(worker.end(_DRAIN) for worker in self._workers))
 
@@ -158,3 +181,35 @@ async def _gone(process: asyncio.subprocess.Process) -> bool:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(process.wait(), 0.05)
     return process.returncode is not None
+
+
+def listeners(host: str, port: int, count: int) -> list[socket.socket]:
+    """Sockets of one port, one per worker, bound and not yet listening; Unavailable where another process has it.
+
+    More than one share the port by SO_REUSEPORT, whoever binds it that way: so it is first taken alone.
+    """
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    first = _bound(family, address, shared=False)
+    if count == 1:
+        return [first]
+    address = first.getsockname()
+    first.close()
+    return [_bound(family, address, shared=True) for _ in range(count)]
+
+
+def _bound(family: int, address: Any, *, shared: bool) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT if shared else socket.SO_REUSEADDR, 1)
+    deadline = time.monotonic() + _LINGER
+    while True:
+        try:
+            listener.bind(address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                listener.close()
+                raise Unavailable(
+                    f"port {address[1]} of {address[0]} cannot be had: {error.strerror}", code="port_taken"
+                ) from error
+            time.sleep(0.05)  # workers of a runner that was killed just now let go of it when they notice
+        else:
+            return listener

@@ -16,7 +16,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from typing import Any
 
 from keepfit.core.errors import Conflict, Invalid, KeepfitError, Refused, StorageFault, Unavailable
 from keepfit.core.places import Places, admin_socket
-from keepfit.edge.fronts import Fronts
+from keepfit.edge.fronts import Fronts, listeners
 
 _log = logging.getLogger(__name__)
 _COMMIT = 10.0  # seconds a worker has for one assignment before it is taken for hung and started again
@@ -234,30 +233,18 @@ def main(argv: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     places = Places(said.store.resolve())
     try:
-        with _alone(places.deployment(said.service)), _reserved(said.host, said.port) as port:
-            order = {"store": str(places.root), "service": said.service, "host": said.host, "port": port}
-            order |= {"workers": said.workers, "clock": said.clock, "capture": not said.no_capture}
-            asyncio.run(_run(places, said.service, order))
+        with _alone(places.deployment(said.service)):
+            sockets = listeners(said.host, said.port, said.workers)
+            order = {"store": str(places.root), "service": said.service, "clock": said.clock}
+            asyncio.run(_run(places, said.service, Fronts({**order, "capture": not said.no_capture}, sockets)))
     except KeepfitError as error:
         print(f"keepfit runner: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-async def _run(places: Places, service: str, order: dict[str, Any]) -> None:
-    await Runner(places, service, Fronts(order)).run()
-
-
-@contextlib.contextmanager
-def _reserved(host: str, port: int) -> Any:
-    """Hold a port that the workers share (SO_REUSEPORT) without listening on it ourselves."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as holder:
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        try:
-            holder.bind((host, port))
-        except OSError as error:
-            raise Unavailable(f"port {port} of {host} cannot be had: {error}", code="port_taken") from error
-        yield holder.getsockname()[1]
+async def _run(places: Places, service: str, fronts: Fronts) -> None:
+    await Runner(places, service, fronts).run()
 
 
 if __name__ == "__main__":

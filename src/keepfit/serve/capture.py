@@ -1,8 +1,8 @@
 """Capture: every answered row becomes a Record of the Stream, off the hot path.
 
-The event loop only puts what it has at hand into a bounded queue; a thread makes typed Arrow batches of it and gives
-them to a sink. What does not fit the queue, or what the sink cannot take (a full disk), is counted as lost: serving
-goes on.
+The event loop copies what it has at hand into a page of typed columns, which is cheaper than keeping the objects of a
+request alive; a thread makes Arrow batches of full or waiting pages and gives them to a sink. What finds no room, or
+what the sink cannot take (a full disk), is counted as lost: serving goes on.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -24,12 +23,13 @@ from keepfit.core.clock import SystemClock
 from keepfit.core.errors import StorageFault
 from keepfit.core.nouns import OUTPUT_PREFIX, RECORD_ID, RECORD_TIME, RECORD_VERSION
 from keepfit.core.protocols import Clock
-from keepfit.core.signature import Signature
-from keepfit.serve.wire.tables import arrow_type, to_batch
+from keepfit.core.signature import Field, Signature
+from keepfit.serve.wire.tables import arrow_type, numpy_type, to_batch
 
 _log = logging.getLogger(__name__)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENT = pa.timestamp("us", tz="UTC")
+Arrays = dict[str, NDArray[Any]]
 
 
 class Sink(Protocol):
@@ -62,16 +62,6 @@ class Form:
         )
 
 
-class Exchange(NamedTuple):
-    """One answered request: who answered, the ids of its rows, microseconds since 1970, what came and went."""
-
-    form: Form
-    ids: list[str]
-    micros: int
-    inputs: dict[str, NDArray[Any]]
-    outputs: dict[str, NDArray[Any]]
-
-
 def ticker(clock: Clock) -> Callable[[], int]:
     """A function that tells a clock's time in microseconds since 1970."""
     if isinstance(clock, SystemClock):
@@ -79,33 +69,90 @@ def ticker(clock: Clock) -> Callable[[], int]:
     return lambda: (clock.now() - _EPOCH) // timedelta(microseconds=1)
 
 
-def batch_of(form: Form, exchanges: list[Exchange]) -> pa.RecordBatch:
-    """The Records of exchanges of one Form."""
-    ids = [id for exchange in exchanges for id in exchange.ids]
-    counts = [len(exchange.ids) for exchange in exchanges]
-    times = np.repeat(np.array([exchange.micros for exchange in exchanges], dtype=np.int64), counts)
-    inputs = {f.name: np.concatenate([e.inputs[f.name] for e in exchanges]) for f in form.inputs}
-    outputs = {f.name: np.concatenate([e.outputs[f.name] for e in exchanges]) for f in form.outputs}
-    columns = [
-        pa.array(ids, pa.string()),
-        pa.array(times).cast(_MOMENT),
-        pa.array(np.full(len(ids), form.version, dtype=np.int32)),
-        *to_batch(form.inputs, inputs).columns,
-        *to_batch(form.outputs, outputs).columns,
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=form.schema)
+class _Page:
+    """Room for the Records of one Form, column by column."""
+
+    def __init__(self, form: Form, rows: int) -> None:
+        self.form = form
+        self.count = 0
+        self._ids: list[str] = []
+        self._times = np.empty(rows, dtype=np.int64)
+        self._inputs = {field.name: _column(field, rows) for field in form.inputs}
+        self._outputs = {field.name: _column(field, rows) for field in form.outputs}
+
+    def put(self, ids: list[str], micros: int, inputs: Arrays, outputs: Arrays) -> None:
+        """Copy rows in; the caller knows that there is room."""
+        start = self.count
+        if len(ids) == 1:  # the usual case: an item costs a third of a slice
+            self.count = start + 1
+            self._ids.append(ids[0])
+            self._times[start] = micros
+            for name, fixed in self._inputs.items():
+                fixed[start] = inputs[name][0]
+            for name, fixed in self._outputs.items():
+                fixed[start] = outputs[name][0]
+            return
+        end = self.count = start + len(ids)
+        self._ids += ids
+        self._times[start:end] = micros
+        for name, fixed in self._inputs.items():
+            fixed[start:end] = inputs[name]
+        for name, fixed in self._outputs.items():
+            fixed[start:end] = outputs[name]
+
+    def batch(self) -> pa.RecordBatch:
+        """The Records."""
+        columns = [
+            pa.array(self._ids, pa.string()),
+            pa.array(self._times[: self.count]).cast(_MOMENT),
+            pa.array(np.full(self.count, self.form.version, dtype=np.int32)),
+            *(_arrow(field, self._inputs[field.name], self.count) for field in self.form.inputs),
+            *(_arrow(field, self._outputs[field.name], self.count) for field in self.form.outputs),
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=self.form.schema)
+
+    def clear(self) -> None:
+        """Make room again."""
+        self.count = 0
+        self._ids.clear()
+
+
+class _Loose:
+    """A column whose rows differ in size."""
+
+    def __init__(self) -> None:
+        self.rows: list[Any] = []
+
+    def __setitem__(self, where: int | slice, values: NDArray[Any]) -> None:
+        rows = values if isinstance(where, slice) else [values]
+        self.rows[where.start if isinstance(where, slice) else where :] = [row.reshape(-1).tolist() for row in rows]
+
+
+def _column(field: Field, rows: int) -> NDArray[Any] | _Loose:
+    if -1 in field.shape:
+        return _Loose()
+    return np.empty((rows, *field.shape), dtype=numpy_type(field.dtype))
+
+
+def _arrow(field: Field, column: NDArray[Any] | _Loose, count: int) -> pa.Array:
+    if isinstance(column, _Loose):
+        return pa.array(column.rows[:count], arrow_type(field))
+    return to_batch([field], {field.name: column[:count]}).column(0)
 
 
 class Capture:
-    """The queue and the thread behind it; `room` rows wait at most, `interval` seconds at the longest."""
+    """The pages and the thread that empties them; `room` rows wait at most, `interval` seconds at the longest."""
 
-    def __init__(self, sink: Sink, *, room: int = 200_000, rows: int = 4096, interval: float = 0.2) -> None:
+    def __init__(self, sink: Sink, *, room: int = 200_000, rows: int = 1024, interval: float = 0.2) -> None:
         self._sink = sink
-        self._room = room
         self._rows = rows
+        self._most = max(2, room // rows)
         self._interval = interval
-        self._queue: deque[Exchange] = deque()
-        self._added = self._taken = self._refused = self._failed = 0  # each is written by one thread only
+        self._lock = threading.Lock()
+        self._page: _Page | None = None
+        self._full: deque[_Page] = deque()
+        self._spare: _Page | None = None
+        self._taken = self._refused = self._failed = 0  # each is written by one thread only
         self._wake = threading.Event()
         self._turn = threading.Condition()
         self._turns = 0
@@ -123,23 +170,33 @@ class Capture:
         """Rows that found no room, or which the sink could not take."""
         return self._refused + self._failed
 
-    def add(self, exchange: Exchange) -> None:
-        """Remember an answered request. Never blocks, never raises; called from the event loop."""
-        rows = len(exchange.ids)
-        waiting = self._added - self._taken
-        if waiting + rows > self._room:
-            self._refused += rows
-            return
-        self._queue.append(exchange)
-        self._added += rows
-        if waiting >= self._rows:
+    def add(self, form: Form, ids: list[str], micros: int, inputs: Arrays, outputs: Arrays) -> None:
+        """Remember an answered request of that time (microseconds since 1970). Called from the event loop."""
+        rows = len(ids)
+        with self._lock:
+            page = self._page
+            if page is None or page.form is not form or page.count + rows > self._rows:
+                if len(self._full) >= self._most:
+                    self._refused += rows
+                    return
+                page = self._turned(form, rows)
+            page.put(ids, micros, inputs, outputs)
+
+    def _turned(self, form: Form, rows: int) -> _Page:
+        """A page with room for `rows`; the one before goes to the thread."""
+        if self._page is not None and self._page.count:
+            self._full.append(self._page)
             self._wake.set()
+        page, self._spare = self._spare, None
+        if page is None or page.form is not form or rows > self._rows:
+            page = _Page(form, max(rows, self._rows))
+        self._page = page
+        return page
 
     def flush(self) -> None:
         """Wait until everything added so far is with the sink. Blocks: not for the event loop."""
         with self._turn:
             goal = self._turns + 2  # the turn that runs now may have missed the latest rows
-            self._wake.set()
             while self._turns < goal and self._thread.is_alive():
                 self._wake.set()
                 self._turn.wait(0.05)
@@ -165,25 +222,22 @@ class Capture:
         self._write()
 
     def _write(self) -> None:
-        waiting = [self._queue.popleft() for _ in range(len(self._queue))]
-        for form, exchanges in groupby(waiting, key=lambda exchange: exchange.form):
-            for part in _portions(list(exchanges), self._rows):
-                rows = sum(len(exchange.ids) for exchange in part)
-                try:
-                    self._sink.append(batch_of(form, part))
-                except Exception as error:  # noqa: BLE001  # losing Records must never end their being recorded
-                    self._failed += rows
-                    _log.error("capture.lost rows=%d error=%s: %s", rows, type(error).__name__, error)
-                self._taken += rows
+        with self._lock:
+            page, self._page = self._page, None
+            if page is not None:
+                self._full.append(page)
+        while self._full:
+            self._keep(self._full[0])
+            page = self._full.popleft()
+            page.clear()
+            self._spare = page
 
-
-def _portions(exchanges: list[Exchange], rows: int) -> Iterator[list[Exchange]]:
-    """Parts of about `rows` rows, so that making a batch of one never takes long."""
-    start, count = 0, 0
-    for place, exchange in enumerate(exchanges):
-        count += len(exchange.ids)
-        if count >= rows:
-            yield exchanges[start : place + 1]
-            start, count = place + 1, 0
-    if count:
-        yield exchanges[start:]
+    def _keep(self, page: _Page) -> None:
+        if not page.count:
+            return
+        try:
+            self._sink.append(page.batch())
+        except Exception as error:  # noqa: BLE001  # losing Records must never end their being recorded
+            self._failed += page.count
+            _log.error("capture.lost rows=%d error=%s: %s", page.count, type(error).__name__, error)
+        self._taken += page.count

@@ -1,4 +1,4 @@
-"""The HTTP door of a runner: an RSGI application without a framework in between.
+"""What a runner answers, without a framework in between.
 
 `POST /v2/models/{m}[/versions/{v}]/infer` (Open Inference Protocol), `POST /predict` (plain rows), `POST /labels`,
 `GET /metrics`, and the protocol's metadata and health. Every answer of a model names its Version and bundle digest.
@@ -11,11 +11,11 @@ import itertools
 import logging
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version as version_of
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from numpy.typing import NDArray
@@ -31,28 +31,21 @@ from keepfit.core.errors import (
     Unavailable,
 )
 from keepfit.core.signature import Field
-from keepfit.serve.capture import Capture, Exchange
+from keepfit.serve.capture import Capture
+from keepfit.serve.http import JSON, TEXT, Answer, refusal
 from keepfit.serve.intake import Intake
 from keepfit.serve.slot import Routing, Slot
 from keepfit.serve.tally import Tally
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.encode
-_JSON = [("content-type", "application/json")]
-_TEXT = [("content-type", "text/plain; version=0.0.4; charset=utf-8")]
 _QUICK = 256  # rows a model in this process may answer on the event loop; more go to a thread
 _LONGEST_ID = 200
 
-STATUS: dict[str, int] = {
-    "invalid_json": 400,
-    "not_finite": 400,
-    "empty_batch": 400,
-    "body_too_large": 413,
-    "method_not_allowed": 405,
-}
-"""Statuses of codes that differ from their error's own."""
+Arrays = dict[str, NDArray[Any]]
+Found = Answer | Awaitable[Answer]
 
-_STATUS_OF: tuple[tuple[type[KeepfitError], int], ...] = (
+_STATUS: tuple[tuple[type[KeepfitError], int], ...] = (
     (Invalid, 422),
     (NotFound, 404),
     (Conflict, 409),
@@ -60,14 +53,7 @@ _STATUS_OF: tuple[tuple[type[KeepfitError], int], ...] = (
     (ModelFault, 500),
     (StorageFault, 507),
 )
-
-
-class Answer(NamedTuple):
-    """What goes back."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
+_CODES = {"invalid_json": 400, "not_finite": 400, "empty_batch": 400, "method_not_allowed": 405}  # instead of their own
 
 
 class Application:
@@ -78,43 +64,50 @@ class Application:
         slot: Slot,
         *,
         now: Callable[[], int],
-        capture: Capture | None,
-        intake: Intake | None,
-        limit: int = 16 * 2**20,
+        capture: Capture | None = None,
+        intake: Intake | None = None,
+        everyone: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         self.tally = Tally()
         self._slot = slot
         self._now = now
         self._capture = capture
         self._intake = intake
-        self._limit = limit
+        self._everyone = everyone
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="keepfit-predict")
         mark = secrets.token_hex(6)
         self._mint = map((mark + "-%x").__mod__, itertools.count()).__next__
-        self._infer = f"/v2/models/{slot.service}/infer"
-        self._posts = {"/predict": self._on_rows, "/labels": self._on_labels}
-        self._gets: dict[str, Callable[[], Answer]] = {
+        self._posts: dict[str, Callable[[bytes], Found]] = {
+            f"/v2/models/{slot.service}/infer": lambda body: self._on_inference(body, self._live()),
+            "/predict": self._on_rows,
+            "/labels": self._on_labels,
+        }
+        self._gets: dict[str, Callable[[], Found]] = {
             "/v2": self._on_server,
             "/v2/health/live": lambda: _json(200, {"live": True}),
             "/v2/health/ready": self._on_ready,
-            "/metrics": lambda: Answer(200, _TEXT, self.metrics().encode()),
+            "/metrics": self._on_metrics,
         }
 
-    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
-        """Answer one request; called by the server."""
+    def respond(self, method: str, path: str, body: bytes) -> Found:
+        """The answer to one request: at once where nothing has to be waited for."""
         began = perf_counter()
         try:
-            if scope.path == self._infer and scope.method == "POST":
-                answer = await self._on_inference(await self._body(scope, protocol), self._live())
-            else:
-                answer = await self._routed(scope, protocol)
-        except KeepfitError as error:
-            answer = _told(error)
+            found = self._routed(method, path, body)
         except Exception as error:  # noqa: BLE001  # one request that fails must not end the others
-            _log.exception("request.failed path=%s", scope.path)
-            answer = _json(500, {"error": f"an unexpected {type(error).__name__}", "code": "internal"})
+            found = _told(error, path)
+        if not isinstance(found, Answer):
+            return self._later(found, began, path)
+        self.tally.add(found.status, perf_counter() - began)
+        return found
+
+    async def _later(self, found: Awaitable[Answer], began: float, path: str) -> Answer:
+        try:
+            answer = await found
+        except Exception as error:  # noqa: BLE001  # as above
+            answer = _told(error, path)
         self.tally.add(answer.status, perf_counter() - began)
-        protocol.response_bytes(*answer)
+        return answer
 
     def metrics(self) -> str:
         """Everything counted, as Prometheus text."""
@@ -145,65 +138,39 @@ class Application:
             raise Unavailable(f"service '{self._slot.service}' has no live version yet; swap one in", code="not_ready")
         return live
 
-    async def _body(self, scope: Any, protocol: Any) -> bytes:
-        length = scope.headers.get("content-length")
-        if length is not None and length.isdigit() and int(length) <= self._limit:
-            return await protocol()  # type: ignore[no-any-return]  # the server's type is Any
-        parts: list[bytes] = []
-        size = 0
-        async for chunk in protocol:  # read to the end all the same: who is cut off in mid-sentence sees no answer
-            size += len(chunk)
-            if size <= self._limit:
-                parts.append(chunk)
-            elif parts:
-                parts.clear()
-            if size > 16 * self._limit:
-                break
-        if size > self._limit:
-            raise SignatureInvalid(
-                f"the body has more than {self._limit} bytes; send fewer rows at a time", code="body_too_large"
-            )
-        return b"".join(parts)
-
-    async def _routed(self, scope: Any, protocol: Any) -> Answer:
-        path, method = scope.path, scope.method
+    def _routed(self, method: str, path: str, body: bytes) -> Found:
         post = self._posts.get(path)
         if post is not None:
             _expect(method, "POST", path)
-            return await post(await self._body(scope, protocol))
+            return post(body)
         get = self._gets.get(path)
         if get is not None:
             _expect(method, "GET", path)
             return get()
         parts = path.strip("/").split("/")
         if parts[:2] == ["v2", "models"] and len(parts) > 2:
-            return await self._model(parts[2:], path, scope, protocol)
+            return self._model(method, parts[2:], path, body)
         raise NotFound(f"there is no {path} here")
 
-    async def _model(self, parts: list[str], path: str, scope: Any, protocol: Any) -> Answer:
+    def _model(self, method: str, parts: list[str], path: str, body: bytes) -> Found:
         """`{m}[/versions/{v}][/ready|/infer]`."""
         if parts[0] != self._slot.service:
             raise NotFound(f"there is no model '{parts[0]}'; here is '{self._slot.service}'", code="unknown_model")
+        if parts[-1] == "infer":
+            _expect(method, "POST", path)
+        else:
+            _expect(method, "GET", path)
         match parts[1:]:
-            case ["infer"]:
-                _expect(scope.method, "POST", path)
-                return await self._on_inference(await self._body(scope, protocol), self._live())
-            case ["versions", version, "infer"]:
-                _expect(scope.method, "POST", path)
-                routing = self._version(version)
-                return await self._on_inference(await self._body(scope, protocol), routing)
             case []:
-                _expect(scope.method, "GET", path)
                 return self._on_metadata(self._live())
             case ["ready"]:
-                _expect(scope.method, "GET", path)
                 return self._on_ready()
             case ["versions", version]:
-                _expect(scope.method, "GET", path)
                 return self._on_metadata(self._version(version))
             case ["versions", version, "ready"]:
-                _expect(scope.method, "GET", path)
                 return _json(200, {"name": self._slot.service, "ready": self._version(version).version > 0})
+            case ["versions", version, "infer"]:
+                return self._on_inference(body, self._version(version))
         raise NotFound(f"there is no {path} here")
 
     def _version(self, version: str) -> Routing:
@@ -216,42 +183,52 @@ class Application:
             )
         return routing
 
-    async def _on_inference(self, body: bytes, routing: Routing) -> Answer:
-        with self._slot.lease(routing):
-            call = routing.inference.decode(body)
-            id = call.id or self._mint()
-            ids = self._ids(id, call.rows)
-            outputs = await self._answered(routing, ids, call.inputs)
-            return Answer(200, routing.headers, routing.inference.encode(call, id, outputs))
+    def _on_inference(self, body: bytes, routing: Routing) -> Found:
+        call = routing.inference.decode(body)
+        id = call.id or self._mint()
+        ids = self._ids(id, call.rows)
+        return self._predicted(routing, ids, call.inputs, lambda outputs: routing.inference.encode(call, id, outputs))
 
-    async def _on_rows(self, body: bytes) -> Answer:
+    def _on_rows(self, body: bytes) -> Found:
         routing = self._live()
-        with self._slot.lease(routing):
-            batch = routing.rows.decode(body)
-            ids = [id or self._mint() for id in batch.ids]
-            if any(len(id) > _LONGEST_ID for id in ids):
-                raise _long_id()
-            outputs = await self._answered(routing, ids, batch.inputs)
-            return Answer(200, routing.headers, routing.rows.encode(ids, outputs, single=batch.single))
+        batch = routing.rows.decode(body)
+        ids = [id or self._mint() for id in batch.ids]
+        if any(len(id) > _LONGEST_ID for id in ids):
+            raise _long_id()
+        return self._predicted(
+            routing, ids, batch.inputs, lambda outputs: routing.rows.encode(ids, outputs, single=batch.single)
+        )
 
-    async def _answered(
-        self, routing: Routing, ids: list[str], inputs: dict[str, NDArray[Any]]
-    ) -> dict[str, NDArray[Any]]:
+    def _predicted(self, routing: Routing, ids: list[str], inputs: Arrays, encode: Callable[[Arrays], bytes]) -> Found:
+        """Answer with the routing the request began with, and record the exchange."""
         micros = self._now()
-        if routing.predictor.inline and len(ids) <= _QUICK:
-            outputs = routing.predictor.predict(inputs)
-        else:
-            loop = asyncio.get_running_loop()
-            outputs = await loop.run_in_executor(self._threads, routing.predictor.predict, inputs)
-        if self._capture is not None:
-            self._capture.add(Exchange(routing.form, ids, micros, inputs, outputs))
-        return outputs
 
-    async def _on_labels(self, body: bytes) -> Answer:
+        def finished(outputs: Arrays) -> Answer:
+            if self._capture is not None:
+                self._capture.add(routing.form, ids, micros, inputs, outputs)
+            return Answer(200, routing.headers, encode(outputs))
+
+        if routing.predictor.inline and len(ids) <= _QUICK:
+            return finished(routing.predictor.predict(inputs))
+        self._slot.lease(routing)
+        return self._threaded(routing, inputs, finished)
+
+    async def _threaded(self, routing: Routing, inputs: Arrays, finished: Callable[[Arrays], Answer]) -> Answer:
+        """Predict off the event loop, with a routing leased by the caller."""
+        try:
+            loop = asyncio.get_running_loop()
+            return finished(await loop.run_in_executor(self._threads, routing.predictor.predict, inputs))
+        finally:
+            self._slot.release(routing)
+
+    def _on_labels(self, body: bytes) -> Found:
         ids, labels = self._live().labels.decode(body)
         if self._intake is None:
             raise Conflict("this runner records nothing (--no-capture), so it knows no record to label")
-        await self._intake.accept(ids, labels)
+        return self._accepted(self._intake, ids, labels)
+
+    async def _accepted(self, intake: Intake, ids: list[str], labels: list[Any]) -> Answer:
+        await intake.accept(ids, labels)
         return _json(200, {"accepted": len(ids)})
 
     def _ids(self, id: str, rows: int) -> list[str]:
@@ -261,6 +238,15 @@ class Application:
 
     def _on_server(self) -> Answer:
         return _json(200, {"name": "keepfit", "version": version_of("keepfit"), "extensions": []})
+
+    def _on_metrics(self) -> Found:
+        """The counts of all front workers of the port where there are several, whichever was asked."""
+        if self._everyone is None:
+            return Answer(200, TEXT, self.metrics().encode())
+        return self._gathered(self._everyone)
+
+    async def _gathered(self, everyone: Callable[[], Awaitable[str]]) -> Answer:
+        return Answer(200, TEXT, (await everyone()).encode())
 
     def _on_ready(self) -> Answer:
         ready = self._slot.live is not None
@@ -284,12 +270,15 @@ def _described(field: Field) -> dict[str, Any]:
 
 
 def _json(status: int, body: Any) -> Answer:
-    return Answer(status, _JSON, _encode(body))
+    return Answer(status, JSON, _encode(body))
 
 
-def _told(error: KeepfitError) -> Answer:
-    status = STATUS.get(error.code) or next((s for kind, s in _STATUS_OF if isinstance(error, kind)), 500)
-    return _json(status, {"error": str(error), "code": error.code})
+def _told(error: Exception, path: str) -> Answer:
+    if not isinstance(error, KeepfitError):
+        _log.error("request.failed path=%s", path, exc_info=error)
+        return refusal(500, "internal", f"an unexpected {type(error).__name__}")
+    status = _CODES.get(error.code) or next((s for kind, s in _STATUS if isinstance(error, kind)), 500)
+    return refusal(status, error.code, str(error))
 
 
 def _expect(method: str, expected: str, path: str) -> None:

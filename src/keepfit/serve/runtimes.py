@@ -128,6 +128,7 @@ class OnnxPredictor:
         self._names = [field.name for field in self._outputs]
         fields = {field.name: field for field in bundle.signature.inputs}
         self._whole = [(name, members[0]) for name, members in bundle.columns if fields[members[0]].shape]
+        self._first = bundle.columns[0][0]
         self._packed = [
             (name, members, numpy_type(fields[members[0]].dtype))
             for name, members in bundle.columns
@@ -142,11 +143,11 @@ class OnnxPredictor:
             for place, member in enumerate(members):
                 packed[:, place] = inputs[member]
             feed[name] = packed
-        rows = len(next(iter(feed.values())))
         try:
             answers = self._session.run(self._names, feed)
         except Exception as error:
             raise ModelFault(f"the model raised {type(error).__name__}: {error}") from error
+        rows = len(feed[self._first])
         for field, answer in zip(self._outputs, answers, strict=True):
             check_output(field, answer, rows)
         return dict(zip(self._names, answers, strict=True))
@@ -158,7 +159,8 @@ class OnnxPredictor:
 
 def check_output(field: Field, answer: NDArray[Any], rows: int) -> None:
     """ModelFault where an output is not `rows` values of its Field, or a number is missing that must not be."""
-    if answer.shape != (rows, *field.shape) and not _free(field, answer, rows):
+    shape = answer.shape
+    if (shape[:1] != (rows,) or shape[1:] != field.shape) and not _free(field, answer, rows):
         raise ModelFault(
             f"output '{field.name}': expected shape {[rows, *field.shape]}, the model answered {list(answer.shape)}"
         )

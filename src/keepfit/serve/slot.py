@@ -1,15 +1,15 @@
 """The Slot of a front worker: which Version answers, and how another one takes its place without losing a request.
 
 A Version is prepared off the event loop (loaded, held against its golden examples, warmed up), then committed by one
-assignment. Every request leases the Routing it began with; a Routing is closed when it has left the Slot and its last
+assignment. Every request is answered by the Routing it began with: in one go on the event loop, or, where it
+leaves the loop, under a lease. A Routing is closed when it has left the Slot and its last
 lease is returned. The Version before the live one stays resident, so that going back is one assignment as well.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from keepfit.core.errors import Conflict, Invalid, KeepfitError, ModelFault, Refused
@@ -17,6 +17,7 @@ from keepfit.core.nouns import Bundle, Digest
 from keepfit.core.protocols import Predictor
 from keepfit.core.signature import Compatibility, compare
 from keepfit.serve.capture import Form
+from keepfit.serve.http import JSON
 from keepfit.serve.runtimes import load, rehearse
 from keepfit.serve.wire import Inference, Labels, Rows
 
@@ -35,11 +36,7 @@ class Routing:
         self.rows = Rows(bundle.signature)
         self.labels = Labels(bundle.label, bundle.task, bundle.classes)
         self.form = Form(version, bundle.signature)
-        self.headers = [
-            ("content-type", "application/json"),
-            ("keepfit-version", str(version)),
-            ("keepfit-bundle", digest),
-        ]
+        self.headers = JSON + b"keepfit-version: %d\r\nkeepfit-bundle: %s\r\n" % (version, digest.encode())
         self.leases = 0
         self.retired = False
 
@@ -84,16 +81,15 @@ class Slot:
         """The resident Routing of a Version number."""
         return next((r for r in (self.live, self.previous) if r is not None and r.version == version), None)
 
-    @contextmanager
-    def lease(self, routing: Routing) -> Iterator[None]:
-        """Keep `routing` loaded while a request that began with it is answered."""
+    def lease(self, routing: Routing) -> None:
+        """Keep `routing` loaded while a request that began with it is answered off the event loop."""
         routing.leases += 1
-        try:
-            yield
-        finally:
-            routing.leases -= 1
-            if routing.retired and not routing.leases:
-                self._close(routing)
+
+    def release(self, routing: Routing) -> None:
+        """Give a lease back; the last one of a Version that left lets it go."""
+        routing.leases -= 1
+        if routing.retired and not routing.leases:
+            self._close(routing)
 
     async def prepare(self, version: int, digest: Digest) -> None:
         """First phase: have the Version loaded and proved; Refused where it may not take the live one's place."""

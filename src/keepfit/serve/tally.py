@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from math import log2
 
 _STEPS = 8  # buckets per factor of two: a percentile is known to 9 %
@@ -73,3 +74,16 @@ class Tally:
         lines.append(f"keepfit_request_seconds_sum{{{labels}}} {self.seconds:.6f}")
         lines.append(f"keepfit_request_seconds_count{{{labels}}} {self.requests}")
         return lines
+
+
+def merged(texts: Iterable[str]) -> str:
+    """One Prometheus text of several: the lines of a metric together, its type said once."""
+    families: dict[str, list[str]] = {}
+    for text in texts:
+        family: list[str] = []
+        for line in text.splitlines():
+            if line.startswith("#"):
+                family = families.setdefault(line, [])
+            else:
+                family.append(line)
+    return "".join(f"{head}\n" + "".join(f"{line}\n" for line in lines) for head, lines in families.items())

@@ -1,0 +1,283 @@
+"""HTTP/1.1 on one event loop: bytes of a connection to `respond(method, path, body)` and its Answers back, in order.
+
+There is no second thread and no framework between the socket and the model: parsed by llhttp (httptools), answered in
+the same call where nothing has to be waited for. Bodies are bounded, slow senders are cut off, requests that come
+before the answer to the last one wait their turn, and `drain` lets every request that has begun be answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from http import HTTPStatus
+from time import monotonic
+from typing import Any, NamedTuple, cast
+
+import msgspec
+
+from keepfit.core.errors import MissingExtra
+
+JSON = b"content-type: application/json\r\n"
+TEXT = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
+_LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
+_HEADERS = 2**16  # bytes that a request's line and headers may have
+_PIPELINED = 32  # requests of one connection that may wait for their turn
+_PATIENCE = 60.0  # seconds from the first byte of a request to its last
+_GRACE = 0.2  # seconds in which an open connection may still send a request when draining begins
+
+
+class Answer(NamedTuple):
+    """What goes back: the status, header lines each ended by CRLF, and the body."""
+
+    status: int
+    headers: bytes
+    body: bytes
+
+
+Respond = Callable[[str, str, bytes], Answer | Awaitable[Answer]]
+
+
+def refusal(status: int, code: str, sentence: str) -> Answer:
+    """An error as JSON: a machine code and one sentence."""
+    return Answer(status, JSON, msgspec.json.encode({"error": sentence, "code": code}))
+
+
+class Door:
+    """All connections of one process; `limit` is the most bytes a body may have."""
+
+    def __init__(self, respond: Respond, *, limit: int = 16 * 2**20) -> None:
+        try:
+            from httptools import HttpRequestParser
+        except ImportError as error:
+            raise MissingExtra("httptools", "serve") from error
+        self.respond = respond
+        self.limit = limit
+        self.parser = HttpRequestParser
+        self.connections: set[Connection] = set()
+        self.draining = False
+        self.common = b""
+        self._server: asyncio.Server | None = None
+        self.tick()
+
+    async def listen(self, sock: Any) -> None:
+        """Accept connections on a listening socket."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self), sock=sock, backlog=2048)
+
+    def tick(self) -> None:
+        """Once a second: renew the date, cut off those who do not finish their request."""
+        self.common = b"server: keepfit\r\ndate: %s\r\n" % formatdate(usegmt=True).encode()
+        if self.connections:
+            late = monotonic() - _PATIENCE
+            for connection in [c for c in self.connections if 0 < c.began < late]:
+                connection.refuse(refusal(408, "too_slow", f"the request was not complete after {_PATIENCE:g} s"))
+
+    async def drain(self, patience: float) -> None:
+        """Stop accepting, answer what has begun within `patience` seconds, and close every connection."""
+        self.draining = True
+        if self._server is not None:
+            self._server.close()
+        await asyncio.sleep(_GRACE if self.connections else 0)
+        deadline = monotonic() + patience
+        while self.connections:
+            late = monotonic() > deadline
+            for connection in list(self.connections):
+                if late or connection.idle:
+                    connection.close()
+            await asyncio.sleep(0.01)
+
+
+class _Request(NamedTuple):
+    method: str
+    path: str
+    body: bytes
+    last: bool
+    refused: Answer | None
+
+
+class Connection(asyncio.Protocol):
+    """One connection; also what llhttp calls back."""
+
+    def __init__(self, door: Door) -> None:
+        self.began = 0.0  # when the request that is being received began, 0 between requests
+        self._door = door
+        self._parser = door.parser(self)
+        self._transport: asyncio.Transport
+        self._waiting: deque[_Request] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._paused = self._choked = self._ending = False
+        self._new()
+
+    def _new(self) -> None:
+        self._url = b""
+        self._parts: list[bytes] = []
+        self._size = self._head = 0
+        self._continue = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being received or answered."""
+        return not self.began and self._task is None and not self._waiting
+
+    def close(self) -> None:
+        """Close when what was written has gone out."""
+        self._ending = True
+        self._transport.close()
+
+    def refuse(self, answer: Answer) -> None:
+        """Answer what cannot be understood, and close."""
+        if not self._ending:
+            self.began = 0.0
+            self._waiting.append(_Request("GET", "", b"", True, answer))
+            self._go_on()
+
+    # --- what the event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._door.connections.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End; the answer being made is not waited for by anybody."""
+        self._ending = True
+        self._waiting.clear()
+        self._door.connections.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; complete requests are answered by the callbacks below."""
+        if self._ending:
+            return
+        try:
+            self._parser.feed_data(data)
+        except self._door_errors() as error:
+            self._misread(data, error)
+            return
+        if self.began and not self._size:
+            self._head += len(data)
+            if self._head > _HEADERS and not self._parts:
+                self.refuse(refusal(431, "headers_too_large", f"the headers have more than {_HEADERS} bytes"))
+
+    def pause_writing(self) -> None:
+        """The caller reads slower than we write: read no more of its requests."""
+        self._choked = True
+        self._breathe()
+
+    def resume_writing(self) -> None:
+        """The caller caught up."""
+        self._choked = False
+        self._breathe()
+
+    # --- what llhttp calls
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self.began = monotonic()
+
+    def on_url(self, url: bytes) -> None:
+        """The target, perhaps in pieces."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header; only two matter here, the others are llhttp's business."""
+        if len(name) == 6 and name.lower() == b"expect":
+            self._continue = value.lower() == b"100-continue"
+
+    def on_headers_complete(self) -> None:
+        """The body comes next; who asks whether to send it is told."""
+        if self._continue and not self._waiting and self._task is None:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, part: bytes) -> None:
+        """A piece of the body. It is received to its end even when too long: the cut-off see no answer."""
+        self._size += len(part)
+        if self._size <= self._door.limit:
+            self._parts.append(part)
+        else:
+            self._parts.clear()
+            if self._size > 16 * self._door.limit:
+                self.refuse(self._too_large())
+
+    def on_message_complete(self) -> None:
+        """A request is complete: answer it, or let it wait for its turn."""
+        self.began = 0.0
+        refused = self._too_large() if self._size > self._door.limit else None
+        path = self._path()
+        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        last = not self._parser.should_keep_alive()
+        self._waiting.append(_Request(self._parser.get_method().decode(), path, body, last, refused))
+        self._new()
+        self._go_on()
+
+    # --- answering
+
+    def _go_on(self) -> None:
+        while self._waiting and self._task is None and not self._ending:
+            request = self._waiting.popleft()
+            found = request.refused or self._respond(request)
+            if isinstance(found, Answer):
+                self._write(request, found)
+            else:
+                self._task = asyncio.ensure_future(self._wait(request, found))
+        self._breathe()
+
+    def _respond(self, request: _Request) -> Answer | Awaitable[Answer]:
+        return self._door.respond("GET" if request.method == "HEAD" else request.method, request.path, request.body)
+
+    async def _wait(self, request: _Request, found: Awaitable[Answer]) -> None:
+        try:
+            self._write(request, await found)
+        finally:
+            self._task = None
+        self._go_on()
+
+    def _write(self, request: _Request, answer: Answer) -> None:
+        if self._transport.is_closing():
+            return
+        last = request.last or self._door.draining
+        head = b"%b%b%bcontent-length: %d\r\n%b\r\n" % (
+            _LINES[answer.status],
+            answer.headers,
+            self._door.common,
+            len(answer.body),
+            b"connection: close\r\n" if last else b"",
+        )
+        self._transport.write(head if request.method == "HEAD" else head + answer.body)
+        if last:
+            self.close()
+
+    def _breathe(self) -> None:
+        """Read on, or not, by how much waits to be answered and to be read by the other side."""
+        pause = self._choked or len(self._waiting) > _PIPELINED
+        if pause != self._paused and not self._transport.is_closing():
+            self._paused = pause
+            (self._transport.pause_reading if pause else self._transport.resume_reading)()
+
+    def _path(self) -> str:
+        url = self._url
+        if not url.startswith(b"/"):  # the absolute form, which proxies use
+            _, _, rest = url.partition(b"://")
+            url = b"/" + rest.partition(b"/")[2]
+        return url.partition(b"?")[0].decode("latin-1")
+
+    def _misread(self, data: bytes, error: Exception) -> None:
+        from httptools import HttpParserUpgrade
+
+        if isinstance(error, HttpParserUpgrade):  # the request itself was complete; the wish for another protocol
+            self._parser = self._door.parser(self)  # is not granted, and what follows is HTTP/1.1 as before
+            if rest := data[error.args[0] :]:
+                self.data_received(rest)
+            return
+        self.refuse(refusal(400, "invalid_http", f"this is not HTTP/1.1: {error}"))
+
+    def _door_errors(self) -> tuple[type[Exception], ...]:
+        from httptools import HttpParserError, HttpParserUpgrade
+
+        return HttpParserError, HttpParserUpgrade
+
+    def _too_large(self) -> Answer:
+        return refusal(
+            413, "body_too_large", f"the body has more than {self._door.limit} bytes; send fewer rows at a time"
+        )
