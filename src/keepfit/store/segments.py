@@ -1,6 +1,7 @@
 """Segments: the files a Stream consists of, and how each of them survives a crash.
 
-    w0-00000007.open              being written: an Arrow IPC stream, one batch per append, locked by its writer
+    w0-00000007.open              being written, locked by its writer: frames of (length, CRC-32, Arrow IPC message),
+                                  the schema first, then one batch per append
     w0-00000007-50000.arrow       sealed: an Arrow IPC file of so many rows; beside it
     w0-00000007-50000.arrow.ids   its sidecar: first and last time, and the sorted hashes of its ids
     part-00000002.parquet         compacted segments (compaction.py)
@@ -16,6 +17,8 @@ import fcntl
 import os
 import re
 import struct
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,7 @@ Hashes = NDArray[np.uint64]
 
 _OPEN = re.compile(r"(?P<writer>.+)-(?P<number>\d{8})\.open")
 _SEALED = re.compile(r"(?P<writer>.+)-(?P<number>\d{8})-(?P<rows>\d+)\.arrow")
+_FRAME = struct.Struct("<II")  # length and CRC-32 of what follows
 _HEADER = struct.Struct("<8sqqQ")
 _MAGIC = b"KFIDS\0\0\1"
 
@@ -171,6 +175,24 @@ def write_durably(path: Path, data: Any) -> None:
 # --- open segments --------------------------------------------------------------------------------------------------
 
 
+def framed(message: pa.Buffer) -> bytes:
+    """A message as it stands in an open segment."""
+    data: bytes = message.to_pybytes()
+    return _FRAME.pack(len(data), zlib.crc32(data)) + data
+
+
+def _messages(data: memoryview) -> Iterator[tuple[pa.Message, int]]:
+    """The whole frames at the beginning of `data`, each with the place where it ends."""
+    at = 0
+    while at + _FRAME.size <= len(data):
+        length, checksum = _FRAME.unpack_from(data, at)
+        message = data[at + _FRAME.size : at + _FRAME.size + length]
+        if not length or len(message) < length or zlib.crc32(message) != checksum:
+            return  # a torn tail, or one whose length came to the disk and its content did not
+        at += _FRAME.size + length
+        yield pa.ipc.read_message(pa.py_buffer(message)), at
+
+
 @dataclass(frozen=True)
 class Scanned:
     """The complete batches found from `start` on, and where they end."""
@@ -183,24 +205,21 @@ class Scanned:
 def scan(path: Path, *, start: int = 0, schema: pa.Schema | None = None) -> Scanned:
     """Read the complete batches of an open segment from a batch's border on; a torn tail is left alone.
 
-    The bytes are copied, not mapped, because the writer may cut a failed append off while we look.
+    Nothing in or behind a torn tail was acknowledged. The bytes are copied, not mapped, because the writer may cut a
+    failed append off while we look.
     """
     with path.open("rb") as file:
         file.seek(start)
-        reader = pa.BufferReader(file.read())
+        data = memoryview(file.read())
     batches: list[pa.RecordBatch] = []
     end = start
-    try:
+    for message, border in _messages(data):
         if schema is None:
-            schema = pa.ipc.read_schema(pa.ipc.read_message(reader))
-            end = start + reader.tell()
-        while True:
-            batch = pa.ipc.read_record_batch(pa.ipc.read_message(reader), schema)
-            batch.validate(full=True)  # after a power failure the tail of a file may be there in length only
-            batches.append(batch)
-            end = start + reader.tell()
-    except (EOFError, OSError, pa.ArrowInvalid):  # the end, or a torn tail: nothing behind it was acknowledged
-        return Scanned(schema, tuple(batches), end)
+            schema = pa.ipc.read_schema(message)
+        else:
+            batches.append(pa.ipc.read_record_batch(message, schema))
+        end = start + border
+    return Scanned(schema, tuple(batches), end)
 
 
 def lock(descriptor: int) -> bool:
@@ -233,14 +252,22 @@ def seal(directory: Path, name: Name, time: str) -> Path | None:
     if found.batches and not any(directory.glob(f"{name}-*.arrow")):
         rows = pa.Table.from_batches(found.batches, found.schema).combine_chunks()
         sealed = directory / f"{name}-{rows.num_rows}.arrow"
-        write_sidecar(sealed, sidecar_of(rows, time))
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_file(sink, rows.schema) as writer:
-            writer.write_table(rows)
-        write_durably(sealed, sink.getvalue())
+        _write_sealed(sealed, rows, time)
         sync_directory(directory)
     path.unlink()  # last: until then, and after a crash before, the sealed one goes before it
     return sealed
+
+
+def _write_sealed(path: Path, rows: pa.Table, time: str) -> None:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, rows.schema) as writer:
+        writer.write_table(rows)
+    write_sidecar(path, sidecar_of(rows, time))
+    try:
+        write_durably(path, sink.getvalue())
+    except OSError:
+        path.with_name(path.name + ".ids").unlink(missing_ok=True)
+        raise
 
 
 def recover(directory: Path, time: str) -> int:

@@ -52,7 +52,7 @@ class Appender:
             try:
                 if self._name is None:
                     self._open(batch.schema)
-                self._write(batch.serialize())
+                self._write(segments.framed(batch.serialize()))
             except OSError as error:
                 self._seal()  # a reader may have seen what was cut off, and must not read on behind it
                 raise segments.fault(self._directory, error) from error
@@ -79,7 +79,7 @@ class Appender:
         self._name, self._descriptor, self._schema = name, descriptor, schema
         self._rows = self._size = 0
         try:
-            self._write(schema.serialize())
+            self._write(segments.framed(schema.serialize()))
             if self._durable:
                 sync_directory(self._directory)
         except OSError:
@@ -93,7 +93,7 @@ class Appender:
         floor = read_manifest(self._directory).floor
         return Name(max([floor, *(name.number for name in names if name)]) + 1, self._writer)
 
-    def _write(self, data: pa.Buffer) -> None:
+    def _write(self, data: bytes) -> None:
         view = memoryview(data)
         try:
             done = 0

@@ -1,0 +1,127 @@
+"""Processes that use a store are killed at any moment: what was acknowledged is there, once, and nobody waits."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from keepfit.core.facts import Decided
+from keepfit.store.ledger import Ledger
+from keepfit.store.streams import LabelWriter, SegmentWriter, Stream
+from process.mortal_store import START, batch
+
+SECONDS = float(os.environ.get("KEEPFIT_LEDGER_SECONDS", "3"))
+
+
+def life(*arguments: object) -> subprocess.Popen[str]:
+    script = str(Path(__file__).with_name("mortal_store.py"))
+    return subprocess.Popen(
+        [sys.executable, script, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def note(line: str, records: set[int], labels: set[int]) -> None:
+    """Take in what a writer says is safe."""
+    match line.split():
+        case ["records", low, high]:
+            records.update(range(int(low), int(high)))
+        case ["label", n]:
+            labels.add(int(n))
+        case _:
+            pytest.fail(line)
+
+
+def test_killed_writers_lose_nothing_they_acknowledged(tmp_path: Path) -> None:
+    """Writer and compaction are killed again and again; each record and label said to be safe is read, once."""
+    chance, records, labels, first = random.Random(4), set[int](), set[int](), 0
+    for _ in range(4):
+        with life("append", tmp_path, first) as writer, life("compact", tmp_path) as compaction:
+            assert writer.stdout is not None
+            enough = len(labels) + chance.randint(20, 60)
+            for line in writer.stdout:
+                note(line, records, labels)
+                if len(labels) == enough:
+                    break
+            for process in chance.sample([writer, compaction], 2):
+                process.send_signal(signal.SIGKILL)
+                time.sleep(chance.random() * 0.01)
+            for line in writer.stdout:  # what it had said before it died
+                note(line, records, labels)
+        first = max(records) + 10
+    stream = Stream(tmp_path)
+    there = {int(id[1:]) for id in stream.read(columns=["_id"])["_id"].to_pylist()}
+    assert records <= there
+    assert stream.counts().records == len(there), "a record is there twice"
+    told = stream.read(labelled=True, columns=["_id", "_label"]).to_pylist()
+    assert all(row["_id"] == f"r{row['_label']}" for row in told)
+    assert labels <= {row["_label"] for row in told}
+    SegmentWriter(tmp_path, "w").close()
+    LabelWriter(tmp_path, "w").close()
+    assert not list(tmp_path.rglob("*.open"))
+    assert stream.read(columns=["_id"]).num_rows == len(there) == stream.counts().records
+
+
+@pytest.fixture(scope="module")
+def orphaned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Stream with a small part, sealed segments, an open one whose writer died, and labels of each kind."""
+    root = tmp_path_factory.mktemp("orphaned")
+    for n in range(6):
+        with_rows = SegmentWriter(root, "w", rotate_rows=4 if n < 4 else 100)
+        with_rows.append(batch(n * 4, 4 if n < 4 else 3))
+        labels = LabelWriter(root, "w", rotate_rows=2)
+        labels.append([f"r{n * 4}", f"r{n * 4 + 1}"], [n, n], START)
+        if n == 2:
+            Stream(root).compact()
+    return root
+
+
+def without_labels(table: pa.Table) -> pa.Table:
+    return table.drop_columns(["_label", "_label_time"])
+
+
+@pytest.mark.parametrize("what", ["compact", "recover", "append"])
+def test_crashed_at_every_step(tmp_path: Path, orphaned: Path, what: str) -> None:
+    """Power is cut before each step that changes a name or asks for the disk: before and after, and when the deed is
+    done once more, every record is there exactly once, with its label."""
+    wanted = Stream(orphaned).read()
+    with life("crashes", what, orphaned, tmp_path) as process:
+        said = process.communicate()[0]
+    assert process.returncode == 0, said
+    cut = sorted(tmp_path.iterdir(), key=lambda root: int(root.name))
+    assert len(cut) > 4
+    for root in cut:
+        stream = Stream(root)
+        for _ in range(2):
+            read = stream.read()
+            assert without_labels(read).equals(without_labels(wanted))
+            labels = wanted["_label"].to_pylist()
+            if what == "append" and (root is cut[-1] or read["_label"][1].as_py() == 7):
+                labels[1] = 7  # one label more, or not yet
+            assert read["_label"].to_pylist() == labels
+            assert stream.counts().records == wanted.num_rows
+            stream.compact()
+        assert not list(root.rglob("*.partial"))
+
+
+def test_sixteen_processes_write_one_ledger(tmp_path: Path) -> None:
+    """All open it at the same first moment and append as fast as they can: none fails, none waits long, no fact is
+    lost or out of order. KEEPFIT_LEDGER_SECONDS=60 for the whole minute."""
+    with life("facts", tmp_path / "ledger.db", 16, SECONDS) as process:
+        said = process.communicate()[0]
+    assert process.returncode == 0, said
+    ledger = Ledger(tmp_path / "ledger.db", readonly=True)
+    lines = [line.split() for line in said.splitlines()]
+    assert len(lines) == 16
+    for service, done, longest in lines:
+        assert [row.fact.reason for row in ledger.facts(service, Decided)] == [str(n) for n in range(int(done))]
+        assert float(longest) < 30
+    print(f"{sum(int(done) for _, done, _ in lines)} facts, longest wait {max(float(w) for *_, w in lines):.2f} s")
+    ledger.close()
