@@ -106,7 +106,7 @@ CLASSIFIERS: dict[str, Any] = {
     "stochastic, huber": lambda: make_pipeline(dense(), StandardScaler(), SGDClassifier(loss="modified_huber")),
     "ordinals of every kind": lambda: make_pipeline(
         ColumnTransformer(
-            [("all", ordinal(unknown=-2, encoded_missing_value=-1), ["distance", "hour", "dest", "weekend"])]
+            [("all", ordinal(unknown=-2, encoded_missing_value=5000), ["distance", "hour", "dest", "weekend"])]
         ),
         RandomForestClassifier(n_estimators=10),
     ),
