@@ -66,7 +66,10 @@ def to_plain(thing: Any) -> Any:
 def from_plain(cls: type[T], plain: Any) -> T:
     """The typed value of plain data; the inverse of `to_plain`. SpecInvalid says where it does not fit."""
     try:
-        return msgspec.convert(_revive(plain), cls, dec_hook=_hook, from_attributes=False)
+        revived = _revive(plain)
+        if isinstance(revived, _Live) and isinstance(revived.value, cls):
+            return revived.value
+        return msgspec.convert(revived, cls, dec_hook=_hook, from_attributes=False)
     except msgspec.ValidationError as error:
         raise SpecInvalid(f"{cls.__name__}: {error}") from error
 
