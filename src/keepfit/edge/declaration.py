@@ -28,6 +28,7 @@ from keepfit.edge.declared import Answer, Declared
 from keepfit.edge.fits import ill_typed, misfits
 from keepfit.edge.mistakes import Argument, Lines, Misfit, Mistake, Mistaken, explain
 from keepfit.edge.source import Source, fetch, misplaced, source_of
+from keepfit.edge.trial import trial
 from keepfit.judge import metrics
 from keepfit.store.blobs import Blobs, Trees
 
@@ -125,7 +126,8 @@ def _check(service: Service, path: Path) -> Source | list[Misfit]:
     found = list(misplaced(service, table)) or source_of(service, table)
     if not isinstance(found, Source):
         return found
-    return [*_metrics(service, found.task), *_answers(service, found.task)] or found
+    wrong = [*_metrics(service, found.task), *_answers(service, found.task)]
+    return wrong or list(trial(_specified(service, found), service.estimator, found.table)) or found
 
 
 def _estimator(service: Service) -> Iterator[Misfit]:
@@ -163,23 +165,30 @@ def _answers(service: Service, task: Task) -> Iterator[Misfit]:
         yield Misfit(("estimator",), found)
 
 
-def _store(
-    service: Service, source: Source, *, code: Digest, module: str, environment: Digest, places: Places
-) -> Declared:
-    blobs = Blobs(places.blobs)
-    plain = replace(service, estimator=None, data=None, metric=service.metric or metrics.default(source.task))
-    specification = Specification(
-        service=plain,
-        code=code,
-        module=module,
-        source=blobs.put(source.encoded()),
+def _specified(service: Service, source: Source) -> Specification:
+    """The Specification but for the digests of what is stored."""
+    metric = service.metric or metrics.default(source.task)
+    return Specification(
+        service=replace(service, estimator=None, data=None, metric=metric),
+        code="",
+        module="",
+        source="",
         source_rows=source.table.num_rows,
         task=source.task,
         classes=source.classes,
         inputs=source.inputs,
         outputs=source.outputs,
         label=source.label,
-        environment=environment,
+    )
+
+
+def _store(
+    service: Service, source: Source, *, code: Digest, module: str, environment: Digest, places: Places
+) -> Declared:
+    blobs = Blobs(places.blobs)
+    found = blobs.put(source.encoded())
+    specification = replace(
+        _specified(service, source), code=code, module=module, source=found, environment=environment
     )
     written = canonical(specification)
     from_plain(Specification, msgspec.json.decode(written))  # what control will read must be readable

@@ -15,8 +15,10 @@ from keepfit import Monitor, Recipe, Service, Slice, Subject, Window, detectors,
 
 class Majority:
     _estimator_type = "classifier"
-    def fit(self, X, y): return self
-    def predict(self, X): return [True] * len(X)
+    def fit(self, X, y):
+        self.classes_ = sorted(set(y))
+        return self
+    def predict(self, X): return self.classes_[:1] * len(X)
     def predict_proba(self, X): return [[0.0, 1.0]] * len(X)
 
 """
@@ -32,6 +34,12 @@ c,2013-01-02 05:00:00,LGA,762,-4,false,no
 def rows() -> str:
     """The data beside a written service file."""
     return DATA
+
+
+@pytest.fixture
+def head() -> str:
+    """What every written service file begins with."""
+    return HEAD
 
 
 @pytest.fixture

@@ -224,6 +224,23 @@ def test_an_estimator_that_cannot_be_pickled_is_refused(write: Write, tmp_path: 
     assert "cannot be pickled" in told
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("self.classes_ = sorted(set(y))", "X['dist']", "cannot learn (a trial on 3 rows raised KeyError: 'dist')"),
+        ("self.classes_ = sorted(set(y))", "pass", "Majority has no classes_ after fitting"),
+        ("return self.classes_[:1] * len(X)", "return [1 / 0]", "a trial on 3 rows failed: the estimator raised ZeroD"),
+    ],
+)
+def test_an_estimator_that_cannot_learn_the_data_is_told_at_once(
+    write: Write, tmp_path: Path, head: str, *, old: str, new: str, sentence: str
+) -> None:
+    """Not by the first update, minutes later."""
+    assert old in head
+    ((_, told),) = mistakes(write(GOOD, head=head.replace(old, new)), tmp_path)
+    assert sentence in told
+
+
 def test_a_name_that_another_module_has_is_refused(write: Write, tmp_path: Path) -> None:
     """`statistics.py` would be imported in the place of Python's own, or the other way round."""
     with pytest.raises(Mistaken, match="a module named 'statistics' exists already"):
