@@ -71,6 +71,10 @@ def rows_of(file: str) -> int | None:
 # --- ids as numbers -------------------------------------------------------------------------------------------------
 
 
+_FIRST_BYTES = np.array([2 ** (8 * count) - 1 for count in range(9)], np.uint64)
+"""What to keep of a word for its first so many bytes (in memory; the words are little-endian)."""
+
+
 def _mix(x: Hashes) -> Hashes:
     """The finaliser of SplitMix64 (Steele, Lea, Flood 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -79,25 +83,28 @@ def _mix(x: Hashes) -> Hashes:
 
 
 def hash_ids(ids: pa.Array | pa.ChunkedArray) -> Hashes:
-    """One 64-bit number per id, the same in every process: a multilinear hash of the bytes, then SplitMix64.
+    """One 64-bit number per id, the same in every process: its words of eight bytes, each mixed, summed, mixed.
 
-    Equal ids have equal hashes; two of a million different ones share theirs with a chance of about 3e-8.
+    Equal ids have equal hashes; that any two of a million different ones share theirs has a chance of about 3e-8.
     """
     if isinstance(ids, pa.ChunkedArray):
         ids = ids.combine_chunks()
-    if not len(ids):
-        return np.empty(0, np.uint64)
     text = ids.cast(pa.large_string())
-    _, offsets_buffer, data_buffer = text.buffers()
-    offsets = np.frombuffer(offsets_buffer, np.int64, len(text) + 1, text.offset * 8)
-    data = np.frombuffer(data_buffer or b"", np.uint8)[offsets[0] : offsets[-1]]
-    offsets = offsets - offsets[0]
-    lengths = np.diff(offsets)
-    position = np.arange(len(data)) - np.repeat(offsets[:-1], lengths)
-    weights = _mix(np.arange(1, int(lengths.max(initial=0)) + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
-    sums = np.zeros(len(data) + 1, np.uint64)
-    np.cumsum((data.astype(np.uint64) + np.uint64(1)) * weights[position], out=sums[1:])
-    return _mix(sums[offsets[1:]] - sums[offsets[:-1]] + lengths.astype(np.uint64))
+    _, offsets_buffer, data = text.buffers()
+    offsets = np.frombuffer(offsets_buffer or bytes(8), np.int64)[text.offset : text.offset + len(text) + 1]
+    begins, lengths = offsets[:-1] - offsets[0], np.diff(offsets)
+    content = np.frombuffer(data or b"", np.uint8)[offsets[0] : offsets[-1]] if len(text) else np.empty(0, np.uint8)
+    padded = np.concatenate([content, np.zeros(8, np.uint8)])
+    words: Hashes = np.ndarray((len(content) + 1,), "<u8", padded, strides=(1,))  # one at every byte
+    sums = lengths.astype(np.uint64)
+    longer, word = np.flatnonzero(lengths), 0
+    while len(longer):
+        rest = np.minimum(lengths[longer] - 8 * word, 8)
+        part = words[begins[longer] + 8 * word] & _FIRST_BYTES[rest]
+        sums[longer] += _mix(part + np.uint64((word + 1) * 0x9E3779B97F4A7C15 % 2**64))
+        word += 1
+        longer = longer[lengths[longer] > 8 * word]
+    return _mix(sums)
 
 
 def micros(times: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
