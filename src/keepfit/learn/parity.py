@@ -49,10 +49,16 @@ def parity(estimator: Any, session: Session, specification: Specification, rows:
             try:
                 expected = answers(estimator, specification, probe)
             except Refused:
-                notes.append(f"{what} in '{field.name}', which the estimator itself refuses, is answered")
+                if finite(session(probe)):
+                    notes.append(f"{what} in '{field.name}', which the estimator itself refuses, is answered")
                 continue
             largest = max(largest, difference(expected, session(probe)))
     return Parity(largest, "; ".join(notes))
+
+
+def finite(outputs: Arrays) -> bool:
+    """Whether every number of an answer is one; a runner refuses to answer others."""
+    return all(np.isfinite(values).all() for values in outputs.values() if values.dtype.kind == "f")
 
 
 def _probes(field: Field, rows: Arrays) -> list[tuple[str, Arrays]]:

@@ -90,32 +90,44 @@ def histogram_tree(predictor: Any, features: NDArray[Any], categories: dict[int,
         weights=nodes["value"][leaves][:, None],
         target=target,
     )
+    splits = []
     for place in np.flatnonzero(nodes["is_categorical"].astype(bool) & ~leaf):
         node = nodes[place]
         values = categories[int(node["feature_idx"])]
         bits = predictor.raw_left_cat_bitsets[node["bitset_idx"]]
         codes = np.arange(len(values))
         goes_left = (bits[codes // 32] >> (codes % 32)) & 1 == 1
-        _chain(tree, int(place), values[~goes_left if node["missing_go_to_left"] else goes_left])
+        splits.append((int(place), values[~goes_left if node["missing_go_to_left"] else goes_left]))
+    _chain(tree, splits)
     return tree
 
 
-def _chain(tree: Tree, place: int, members: NDArray[Any]) -> None:
-    """Replace a node by one equality test per member: a member leaves by one branch, everything else by the other."""
-    stay, leave = int(tree.no[place]), int(tree.yes[place])
-    if tree.missing_yes[place]:
-        stay, leave = leave, stay
-    start, more = len(tree.mode), max(0, len(members) - 1)
-    tree.mode[place] = _EQ
-    tree.mode += [_EQ] * more
-    following = [*range(start, start + more), stay]
-    tree.feature = np.append(tree.feature, np.full(more, tree.feature[place]))
-    tree.threshold = np.append(tree.threshold, members[1:])
-    tree.threshold[place] = members[0] if len(members) else np.nan  # nothing equals NaN: everything stays
-    tree.yes, tree.no = np.append(tree.yes, np.full(more, leave)), np.append(tree.no, following[1:])
-    tree.yes[place], tree.no[place] = leave, following[0]
-    tree.missing_yes = np.append(tree.missing_yes, np.zeros(more, tree.missing_yes.dtype))
-    tree.missing_yes[place] = 0
+def _chain(tree: Tree, splits: list[tuple[int, NDArray[Any]]]) -> None:
+    """Replace nodes by one equality test per member: a member leaves by one branch, all else by the other."""
+    feature: list[int] = []
+    threshold: list[float] = []
+    yes: list[int] = []
+    no: list[int] = []
+    size = len(tree.mode)
+    for place, members in splits:
+        stay, leave = int(tree.no[place]), int(tree.yes[place])
+        if tree.missing_yes[place]:
+            stay, leave = leave, stay
+        start, more = size + len(yes), max(0, len(members) - 1)
+        following = [*range(start, start + more), stay]
+        tree.mode[place] = _EQ
+        tree.threshold[place] = members[0] if len(members) else np.nan  # nothing equals NaN: everything stays
+        tree.yes[place], tree.no[place] = leave, following[0]
+        tree.missing_yes[place] = 0
+        feature += [tree.feature[place]] * more
+        threshold += members[1:].tolist()
+        yes += [leave] * more
+        no += following[1:]
+    tree.mode += [_EQ] * len(yes)
+    tree.feature = np.append(tree.feature, feature)
+    tree.threshold = np.append(tree.threshold, threshold)
+    tree.yes, tree.no = np.append(tree.yes, yes), np.append(tree.no, no)
+    tree.missing_yes = np.append(tree.missing_yes, np.zeros(len(yes)))
 
 
 def add_regressor(graph: Graph, forest: Forest, inputs: Tensor) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -177,6 +178,14 @@ def test_what_the_estimator_refuses_and_the_graph_answers_is_noted(tmp_path: Pat
     bundle = updated(tmp_path / "b", line(LogisticRegression(), handle_unknown="error"))
     assert bundle.runtime == "onnx"
     assert "a text never seen in 'dest'" in bundle.note
+
+
+def test_what_both_refuse_is_not_noted(tmp_path: Path) -> None:
+    """A gap raises in a line without imputing and makes the graph answer NaN, which no runner passes on."""
+    gapless = ColumnTransformer([("numbers", StandardScaler(), ["distance", "wind"])])
+    train, holdout = (part.filter(pc.invert(pc.is_nan(part["distance"]))) for part in datasets())
+    bundle = updated(tmp_path / "b", make_pipeline(gapless, LogisticRegression()), train=train, holdout=holdout)
+    assert (bundle.runtime, bundle.note) == ("onnx", "")
 
 
 def test_code_travels_with_the_bundle(tmp_path: Path) -> None:
