@@ -82,7 +82,8 @@ def _runner(one: ServiceStatus) -> str:
     lost = f", [red]{sums['lost']:,} records lost[/red]" if sums["lost"] else ""
     served = runner["live"]["version"] if runner.get("live") else 0
     apart = f", [red]serves v{served}[/red]" if served != one.live else ""
-    told = f"{sums['requests']:,} requests, {sums['errors']:,} errors, p99 {slowest:.1f} ms"
+    pace = f"p99 {slowest:.1f} ms" if slowest else "idle"
+    told = f"{sums['requests']:,} requests, {sums['errors']:,} errors, {pace}"
     return f"{runner['url']}  process {runner['pid']}, {told}{lost}{apart}"
 
 

@@ -1,0 +1,59 @@
+"""Facts are told to people in one line each."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from keepfit.core.facts import KINDS, Fact, Judged, Swapped
+from keepfit.core.nouns import Finding, FindingKind, Outcome, Ruling, Severity
+from keepfit.edge.telling import sentence
+
+NOW = datetime(2013, 2, 1, tzinfo=UTC)
+_BOOKKEEPING = {"RunStarted", "RunFinished"}
+_VALUES: dict[str, Any] = {
+    "str": "text",
+    "int": 1,
+    "float": 1.0,
+    "bool": True,
+    "Digest": "digest",
+    "datetime": NOW,
+    "Outcome": Outcome.PASS,
+    "dict[str, Digest]": {},
+    "dict[str, Any]": {},
+    "tuple[str, ...]": ("a change",),
+    "tuple[Ruling, ...]": (Ruling("Floor", Outcome.PASS, "auc is 0.9"),),
+    "tuple[Measurement, ...]": (),
+    "tuple[Finding, ...]": (Finding("x", FindingKind.DRIFT, Severity.WARNING, 0.5, 0.1, "'x' moved"),),
+}
+
+
+def filled(kind: type[Fact]) -> Fact:
+    """A fact of the kind with every field given that has no default."""
+    given = {f.name: _VALUES[str(f.type)] for f in fields(kind) if f.default is MISSING or "tuple" in str(f.type)}
+    return kind(**given)
+
+
+def test_every_kind_of_fact_is_told_or_known_to_be_bookkeeping() -> None:
+    """A new kind is not forgotten; a line is one line and names the Service."""
+    for name, kind in KINDS.items():
+        line = sentence(filled(kind))
+        assert bool(line) == (name not in _BOOKKEEPING), name
+        assert "\n" not in line
+        assert not line or line.startswith("text: ")
+
+
+def test_a_verdict_is_told_with_every_gate() -> None:
+    """The numbers are in the line."""
+    rulings = (Ruling("Floor", Outcome.PASS, "auc is 0.9"), Ruling("Golden", Outcome.REFUSE, "the error is 1"))
+    judged = Judged(
+        service="s", time=NOW, version=2, against=1, outcome=Outcome.REFUSE, rulings=rulings, evaluation="", update="u"
+    )
+    assert sentence(judged) == "s: the verdict on v2 is refuse: Floor: auc is 0.9; Golden: the error is 1"
+
+
+def test_a_rollback_is_told_with_its_reason() -> None:
+    """A promotion's reason is its Verdict, which was told before; a rollback's is not."""
+    swapped = Swapped(service="s", time=NOW, slot="live", before=2, after=1, cause="rollback", reason="labels say so")
+    assert sentence(swapped) == "s: v1 is live (rollback, after v2): labels say so"
