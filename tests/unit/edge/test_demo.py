@@ -94,13 +94,14 @@ def test_a_label_is_known_only_after_the_flight_landed() -> None:
 
 def test_the_pace_slows_while_the_loop_works_and_rises_when_time_runs_out() -> None:
     """Two speeds, unless the deadline asks for more."""
-    loop_end = FEBRUARY + timedelta(days=10)
-    pace = Pace(idle=4.0, busy=1.0, end=loop_end, deadline=float("inf"))
-    assert pace.speed(FEBRUARY) == 4.0
+    pace = Pace(idle=86400.0, busy=3600.0, end=FEBRUARY + timedelta(days=10), seconds=1e6)
+    assert pace.speed(FEBRUARY) == 86400.0
     pace.is_busy = True
-    assert pace.speed(FEBRUARY) == 1.0
-    pace.deadline = 0.0
-    assert pace.speed(FEBRUARY) > 86400.0
+    assert pace.speed(FEBRUARY) == 3600.0
+    pace.seconds = 1.0
+    assert pace.speed(FEBRUARY) == 7200.0
+    pace.is_busy = False
+    assert pace.speed(FEBRUARY) == 2.5 * 86400.0
 
 
 def _toy_log(tmp_path: Path) -> tuple[Year, Log, Trees, dict[int, str]]:
@@ -195,7 +196,14 @@ def _report(**changed: object) -> Report:
     plain: dict[str, object] = dict.fromkeys([*counts.split(" "), "confirmations", "rollbacks", "looks"], 0)
     timing = Latency(1.0, 2.0, 3.0, 4.0, 5)
     plain |= {"months": (month,), **vars(timing), "promotions": (), "planted": Planted(), "events": (), "failures": ()}
-    plain |= {"training_cpu_seconds": 1.0, "until": FEBRUARY.isoformat(), "seconds": 1.0, "machine": "m", **changed}
+    plain |= {
+        "training_cpu_seconds": 1.0,
+        "until": FEBRUARY.isoformat(),
+        "asked_until": FEBRUARY.isoformat(),
+        "seconds": 1.0,
+        "machine": "m",
+        **changed,
+    }
     return Report(**plain)  # type: ignore[arg-type]  # a table of fields
 
 
@@ -204,11 +212,11 @@ def test_a_report_is_whole_only_when_nothing_was_lost_and_the_planted_cases_ende
     december = datetime(2013, 12, 31, tzinfo=UTC).isoformat()
     survived = Planted(shuffled=2, shuffled_refused="auc", forced=3, rolled_back=december)
     assert _report().is_whole
-    assert _report(until=december, planted=survived).is_whole
+    assert _report(asked_until=december, planted=survived).is_whole
     assert not _report(failed_requests=1).is_whole
     assert not _report(torn_answers=1).is_whole
-    assert not _report(until=december, planted=Planted()).is_whole
-    assert not _report(until=december, planted=Planted(shuffled_refused="auc")).is_whole
+    assert not _report(asked_until=december, planted=Planted()).is_whole
+    assert not _report(asked_until=december, planted=Planted(shuffled_refused="auc")).is_whole
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_escapes_what_it_is_told() -> None:
@@ -277,7 +285,7 @@ def test_an_answer_which_is_refused_counts_as_failed_and_its_label_is_never_sent
         year = flights.join(*_raw([6, 7, 18], ["EWR"] * 3, [20, 5, 5]))
         sent = Traffic(year, address, "s", SharedClock.create(tmp_path / "clock", FEBRUARY))
         async with server:
-            await sent.replay(0, 3, Pace(1e9, 1e9, FEBRUARY, 0.0))
+            await sent.replay(0, 3, Pace(1e9, 1e9, FEBRUARY, 1.0), until=lambda: False)
             sent.close()
         return sent.log
 

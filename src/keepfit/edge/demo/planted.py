@@ -27,7 +27,8 @@ from keepfit.edge.demo.story import POLL, Story
 SHUFFLED_ON = datetime(2013, 5, 14, 12, tzinfo=UTC)
 FORCED_ON = datetime(2013, 8, 13, 12, tzinfo=UTC)
 ENOUGH = timedelta(days=60)
-"""By so long after its day a case has to be over."""
+"""A year that was asked for until so long after a case's day has to see it through."""
+_SHUFFLED_AT, _FORCED_AT = 0.2, 0.4  # shares of the time after which a case is played though its day has not come
 _DATA = timedelta(days=45)  # how much of the year before is in a spoilt file
 _SHUFFLED = "an export whose labels got shuffled"
 _INVERTED = "an export whose labels are inverted"
@@ -45,27 +46,34 @@ class Planted:
     rolled_back: str = ""
     wrong_for_days: float = 0.0
 
+    @property
+    def is_over(self) -> bool:
+        """Whether both cases came to their end."""
+        return bool(self.shuffled_refused and self.rolled_back)
+
 
 @dataclass(frozen=True)
 class Stage:
-    """Where the cases are played: the folder, the moment of the year, and how to announce things."""
+    """Where the cases are played: the folder, the moment of the year, the share of time spent, how to announce."""
 
     year: Year
     folder: Path
     service: str
     story: Story
     now: Callable[[], datetime]
+    spent: Callable[[], float]
     announce: Callable[[str], None]
 
 
 async def play(stage: Stage, planted: Planted) -> None:
     """Play both cases when their days have come."""
-    await _until(lambda: stage.now() >= SHUFFLED_ON)
+    await _until(lambda: stage.now() >= SHUFFLED_ON or stage.spent() > _SHUFFLED_AT)
     number = await _candidate(stage, "shuffled.parquet", _SHUFFLED, _shuffled)
     planted.shuffled, planted.shuffled_refused = number, _verdict(stage, number)
-    await _until(lambda: stage.now() >= FORCED_ON)
+    await _until(lambda: stage.now() >= FORCED_ON or stage.spent() > _FORCED_AT)
     number = await _candidate(stage, "inverted.parquet", _INVERTED, _inverted)
     planted.forced = number
+    await _until(lambda: not stage.story.is_busy)  # or a candidate made meanwhile would be judged first
     await _run(stage, "swap", stage.service, str(number), "--force", "--reason", _FORCED)
     forced = await _until(lambda: _swap_to(stage, number))
     planted.forced_live = forced.time.isoformat()

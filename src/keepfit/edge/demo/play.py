@@ -42,6 +42,8 @@ BEGIN = datetime(2013, 2, 1, 5, tzinfo=UTC)  # midnight in New York
 END = datetime(2014, 1, 1, 5, tzinfo=UTC)
 _IDLE, _BUSY = 4.0, 1.0  # days of 2013 per second, while the loop has nothing to do and while it works
 _DAY = 86400.0
+_YEAR_IS_OVER = 200.0  # seconds after the beginning: what remains of four minutes is for the report
+_GRACE = 1.1  # of the time given: how long planted cases under way may delay the end
 _START_PATIENCE = 120.0  # seconds until the first Version has to be live
 _STOP_PATIENCE = 40.0
 
@@ -59,7 +61,7 @@ class Wishes:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Play the demo and write its report; 0 when nothing was lost and both planted cases ended as they must."""
     wishes = _wishes(arguments)
-    console = Console()
+    console = _console()
     began = time.monotonic()
     _needs()
     found = asyncio.run(_demo(wishes, console, began))
@@ -71,6 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if found.is_whole else 1
 
 
+def _console() -> Console:
+    """The terminal as it is; what is no terminal gets lines long enough for the tables."""
+    console = Console()
+    return console if console.is_terminal else Console(width=120)
+
+
 def _wishes(arguments: Sequence[str] | None) -> Wishes:
     parser = argparse.ArgumentParser(prog="keepfit demo", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(), help="where the report goes; default: here")
@@ -78,7 +86,7 @@ def _wishes(arguments: Sequence[str] | None) -> Wishes:
         "--keep", type=Path, help="a new folder for the store, kept afterwards; default: a temporary one"
     )
     parser.add_argument("--until", type=datetime.fromisoformat, default=END, help="the last moment of 2013 to replay")
-    parser.add_argument("--seconds", type=float, default=165.0, help="how long the year may take; default: 165")
+    parser.add_argument("--seconds", type=float, default=170.0, help="how long the year may take; default: 170")
     given = parser.parse_args(arguments)
     return Wishes(given.out, given.keep, given.until.replace(tzinfo=UTC), given.seconds)
 
@@ -99,9 +107,9 @@ async def _demo(wishes: Wishes, console: Console, began: float) -> Report:
         places = Places(folder / ".keepfit")
         screen.say("$ keepfit up service.py        (trains v1 on January, starts control and runner)")
         with _control(folder, places):
-            told, sent, cases, pace = await _live(wishes, year, folder=folder, clock=clock, screen=screen)
+            told, sent, cases = await _live(wishes, year, folder=folder, clock=clock, screen=screen, began=began)
         screen.say("Every answer is computed once more with the Bundle it names; the baselines are fitted …", "dim")
-        return await _report(year, places, told=told, sent=sent, cases=cases, end=(pace.end, began))
+        return await _report(year, places, told=told, sent=sent, cases=cases, began=began, wishes=wishes)
 
 
 def _prepare(folder: Path, year: Year) -> SharedClock:
@@ -113,12 +121,12 @@ def _prepare(folder: Path, year: Year) -> SharedClock:
 
 
 async def _live(
-    wishes: Wishes, year: Year, *, folder: Path, clock: SharedClock, screen: Screen
-) -> tuple[Story, Traffic, Planted, Pace]:
+    wishes: Wishes, year: Year, *, folder: Path, clock: SharedClock, screen: Screen, began: float
+) -> tuple[Story, Traffic, Planted]:
     """Replay the year against what `keepfit up` started."""
     address, token = await _soon(lambda: story.control(folder / ".keepfit" / "control.json"), folder)
     told, cases = Story(Situation(now=BEGIN)), Planted()
-    pace = Pace(_IDLE * _DAY, _BUSY * _DAY, wishes.until, 0.0)
+    pace = Pace(_IDLE * _DAY, _BUSY * _DAY, wishes.until, wishes.seconds)
 
     def look() -> None:
         screen.events(told)
@@ -128,18 +136,25 @@ async def _live(
     try:
         await _soon(lambda: following.done() or told.situation.live, folder)
         sent = Traffic(year, await _runner(address, token, folder), SERVICE, clock)
-        stage = Stage(year, folder, SERVICE, told, lambda: sent.now, lambda text: screen.say(text, "bold"))
+        pace.start(min(wishes.seconds, max(60.0, _YEAR_IS_OVER - (time.monotonic() - began))))
+        stage = Stage(
+            year, folder, SERVICE, told, lambda: sent.now, lambda: pace.spent, lambda text: screen.say(text, "bold")
+        )
         playing = asyncio.create_task(planted.play(stage, cases))
         showing = asyncio.create_task(_show(screen, told, sent, pace))
         start, stop = int(np.searchsorted(year.month, 2)), year.rows_before(wishes.until)
-        pace.deadline = time.monotonic() + wishes.seconds
-        await _while(sent.replay(start, stop, pace), following)
+        await _while(sent.replay(start, stop, pace, until=lambda: _is_late(pace, cases)), following)
         _end(showing)
         _end(playing)
         sent.close()
     finally:
         _end(following)
-    return told, sent, cases, pace
+    return told, sent, cases
+
+
+def _is_late(pace: Pace, cases: Planted) -> bool:
+    """Whether the year has to end here: time is over, and the planted cases are too, or had their chance."""
+    return pace.spent > (1.0 if cases.is_over else _GRACE)
 
 
 async def _show(screen: Screen, told: Story, sent: Traffic, pace: Pace) -> None:
@@ -191,11 +206,11 @@ async def _runner(address: str, token: str, folder: Path) -> str:
 
 
 async def _report(
-    year: Year, places: Places, *, told: Story, sent: Traffic, cases: Planted, end: tuple[datetime, float]
+    year: Year, places: Places, *, told: Story, sent: Traffic, cases: Planted, began: float, wishes: Wishes
 ) -> Report:
     from keepfit.edge.demo import baselines, score  # scikit-learn and pandas: only now, and only here
 
-    until, began = end
+    until = min(wishes.until, sent.now + timedelta(hours=1))
     start, stop = int(np.searchsorted(year.month, 2)), year.rows_before(until)
     versions = told.situation.bundles
     torn, others = await asyncio.gather(
@@ -203,19 +218,21 @@ async def _report(
         asyncio.to_thread(baselines.answer, year, stop),
     )
     answers = {"frozen": others.frozen, "monthly": others.monthly, "keepfit": sent.log.probability}
+    early = (f"Time was over before the year was: it ends on {until:%d %B}. Something else kept the machine busy.",)
     rest = {
         "torn_answers": torn,
-        "until": min(until, sent.now + timedelta(hours=1)).isoformat(),
+        "until": until.isoformat(),
+        "asked_until": wishes.until.isoformat(),
         "seconds": round(time.monotonic() - began, 1),
-        "notes": _NOTES,
+        "notes": (*(early if until < wishes.until - timedelta(days=1) else ()), *_NOTES),
     }
     months = score.months(year, answers, start, stop)
     return report(sent.log, told, months=months, latency=score.latency(sent.log), planted=cases, rest=rest)
 
 
 _NOTES = (
-    f"The year runs at {_IDLE:g} days per second or more, and at {_BUSY:g} while the loop works on a model, since "
-    "training takes as long on any clock; what a candidate is late by is in keepfit's numbers.",
+    f"The year runs at {_IDLE:g} to {2.5 * _IDLE:g} days per second, and at {_BUSY:g} to {2 * _BUSY:g} while the loop "
+    "works on a model, since training takes as long on any clock; what a candidate is late by is in keepfit's numbers.",
     "keepfit's candidates never train on the latest 4,000 labelled flights, which judge them; "
     "'monthly retrain' trains on everything and is live in no time.",
     "keepfit's numbers include the days on which the planted harmful version answered.",

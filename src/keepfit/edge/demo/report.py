@@ -59,14 +59,15 @@ class Report:
     failures: tuple[str, ...]
     training_cpu_seconds: float
     until: str
+    asked_until: str
     seconds: float
     machine: str
     notes: tuple[str, ...] = ()
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing was lost, and both planted cases ended as they must where the year went that far."""
-        until = datetime.fromisoformat(self.until)
+        """Whether nothing was lost, and the planted cases ended as they must, where the year was to go so far."""
+        until = datetime.fromisoformat(self.asked_until)
         refused = bool(self.planted.shuffled_refused) or until < SHUFFLED_ON + ENOUGH
         brought_back = bool(self.planted.rolled_back) or until < FORCED_ON + ENOUGH
         return refused and brought_back and not (self.failed_requests or self.torn_answers)

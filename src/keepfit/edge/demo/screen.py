@@ -19,13 +19,13 @@ from keepfit.edge.demo.traffic import Pace, Traffic
 _MARKS = {
     "swap": ("⇄", "bold green"),
     "rollback": ("↩", "bold red"),
+    "quarantine": ("⊘", "bold red"),
     "refused": ("✗", "yellow"),
     "update": ("↻", "cyan"),
     "finding": ("~", "magenta"),
     "request": ("»", "bold"),
     "failed": ("!", "bold red"),
 }
-_WIDEST = 300  # characters of a line that may run over several; the report has every word
 _RECENT = 2000  # requests the shown p99 is of
 _PLAIN_EVERY = 15.0  # seconds between two lines of progress without a terminal
 
@@ -60,9 +60,10 @@ class Screen:
 
     def _event(self, event: Event) -> None:
         mark, style = _MARKS[event.kind]
-        text = event.text if len(event.text) <= _WIDEST else event.text[: _WIDEST - 1] + "…"
         self.console.print(
-            f"{event.time:%b %d %H:%M} [{style}]{mark}[/] {escape(text)}", highlight=False, soft_wrap=not self._live
+            f"{event.time:%b %d %H:%M} [{style}]{mark}[/] {escape(event.text)}",
+            highlight=False,
+            soft_wrap=not self._live,
         )
 
     def progress(self, story: Story, traffic: Traffic, pace: Pace, begin: datetime) -> None:

@@ -9,7 +9,7 @@ from sklearn.preprocessing import OrdinalEncoder
 
 from keepfit.core.nouns import Reference, Rollout, Slice, Subject, Window
 from keepfit.core.service import Monitor, Recipe, Service
-from keepfit.judge.gates import Contract, Golden, NotWorse
+from keepfit.judge.gates import Contract, Golden, Harmless
 from keepfit.watch.detectors import CUSUM, Auto
 from keepfit.watch.triggers import Decayed, Drifted, Every
 
@@ -30,13 +30,13 @@ flights = Service(
     metric="auc",
     recipe=Recipe(holdout=4000, seed=2013),
     monitors=(
-        Monitor(name="drift", on=Subject.INPUTS, detector=Auto(), window=Window(rows=10_000), minimum_effect=0.25,
-                reference=Reference.TRAINING, cooldown=timedelta(days=14)),
-        Monitor(name="decay", on=Subject.LOSS, detector=CUSUM(), window=Window(rows=10_000), minimum=5_000,
-                reference=Reference.RELEASE, cooldown=timedelta(days=14)),
+        Monitor(name="drift", on=Subject.INPUTS, detector=Auto(), reference=Reference.TRAINING,
+                window=Window(rows=10_000), minimum_effect=0.5, cooldown=timedelta(days=21)),
+        Monitor(name="decay", on=Subject.LOSS, detector=CUSUM(), reference=Reference.RELEASE,
+                window=Window(rows=10_000), minimum=2_000, stride=10_000, cooldown=timedelta(days=21)),
     ),
-    triggers=(Drifted(), Decayed(), Every(timedelta(days=28))),
-    gates=(NotWorse(margin=0.01), Contract(), Golden()),
+    triggers=(Drifted(), Decayed(), Every(timedelta(days=21))),
+    gates=(Harmless(), Contract(), Golden()),
     slices=(Slice("origin"),),
     rollout=Rollout(confirm_labels=1500, margin=0.01),
 )  # fmt: skip

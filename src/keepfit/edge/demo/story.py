@@ -28,11 +28,13 @@ from keepfit.core.facts import (
     VersionRegistered,
     Watched,
 )
+from keepfit.core.nouns import Outcome
 from keepfit.core.registry import from_plain
 from keepfit.edge.demo.connection import Connection
 from keepfit.edge.telling import sentence
 from keepfit.loop.situation import Situation, fold
 
+_WIDEST = 220  # characters of an event
 POLL = 0.2  # seconds between two questions to the control process
 
 
@@ -65,9 +67,36 @@ class Story:
         self.facts.append(fact)
         self.situation = fold(self.situation, fact)
         kind = _kind(fact)
-        if kind:
-            text = sentence(fact).removeprefix(f"{fact.service}: ")
-            self.events.append(Event(fact.time, kind, text))
+        if kind and not (isinstance(fact, UpdateClosed) and fact.update in self.confirming):
+            self.events.append(Event(fact.time, kind, _short(self._told(fact))))
+
+    @property
+    def confirming(self) -> set[str]:
+        """The updates that are none: the re-judgings of live Versions."""
+        return {opened.update for opened in self.of(UpdateOpened) if opened.confirms}
+
+    def _told(self, fact: Fact) -> str:
+        """A fact as one line, with the numbers it rests on."""
+        match fact:
+            case Swapped(after=number, cause="promote"):
+                return f"v{number} is live: {self._ruled(number, passed=True) or 'nothing is there to compare it with'}"
+            case UpdateOpened(reason=reason):
+                return f"an update begins: {reason}"
+            case UpdateClosed(version=number, outcome=outcome, reason=reason) if number:
+                return f"v{number} is {outcome}: {self._ruled(number, passed=False) or reason}"
+            case Watched(monitor=monitor, findings=findings):
+                largest = max(findings, key=lambda finding: finding.measured)
+                others = [finding.subject for finding in findings if finding is not largest]
+                return f"{monitor}: {largest.sentence}" + (f"; also {', '.join(others)}" if others else "")
+            case _:
+                return sentence(fact).removeprefix(f"{fact.service}: ")
+
+    def _ruled(self, number: int, *, passed: bool) -> str:
+        """What the gates said of a Version; of one that did not pass, only those that stood in its way."""
+        verdict = self.situation.verdicts.get(number)
+        rulings = verdict.rulings if verdict else ()
+        told = [ruling.reason for ruling in rulings if (ruling.outcome is Outcome.PASS) == passed]
+        return told[0] if told else ""
 
     def of(self, kind: type[Any]) -> list[Any]:
         """The facts of one kind, in order."""
@@ -75,7 +104,7 @@ class Story:
 
     def closed(self, outcome: str) -> list[UpdateClosed]:
         """The updates that ended so; confirmations are not updates."""
-        confirming = {opened.update for opened in self.of(UpdateOpened) if opened.confirms}
+        confirming = self.confirming
         return [fact for fact in self.of(UpdateClosed) if fact.outcome == outcome and fact.update not in confirming]
 
     def version_of(self, request: str) -> int:
@@ -92,6 +121,10 @@ class Story:
         return next((told for told in self.of(Answered) if told.request == request), None)
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
+
+
 def _kind(fact: Fact) -> str:
     """The kind of an event; empty for facts that the story leaves out."""
     match fact:
@@ -104,7 +137,7 @@ def _kind(fact: Fact) -> str:
         case UpdateClosed(outcome="refused") | UpdateClosed(outcome="held"):
             return "refused"
         case Quarantined():
-            return "rollback"
+            return "quarantine"
         case Watched() if fact.findings:
             return "finding"
         case Requested():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,22 +30,34 @@ class Pace:
     """How fast the year goes by, in its seconds per real second.
 
     While the loop works on a model the year slows down: training takes as long on any clock, and at full speed a
-    minute's work would be months late. `deadline` (of time.monotonic) is when the year has to be over: where the two
-    speeds do not suffice, both rise.
+    minute's work would be months late. `end` is the end of the year, which should be there after `seconds`: where the
+    two speeds do not suffice, both rise, to a limit.
     """
 
     idle: float
     busy: float
     end: datetime
-    deadline: float
+    seconds: float
     is_busy: bool = False
+    _began: float = field(default_factory=time.monotonic)
     _due: float = 0.0
+
+    def start(self, seconds: float) -> None:
+        """Time counts from now on, and is so long."""
+        self._began, self.seconds = time.monotonic(), seconds
+
+    @property
+    def spent(self) -> float:
+        """The share of the time that is gone."""
+        return (time.monotonic() - self._began) / self.seconds
 
     def speed(self, moment: datetime) -> float:
         """The present speed, at a moment of the year."""
-        left = max(1.0, self.deadline - time.monotonic())
+        left = max(1.0, (1.0 - self.spent) * self.seconds)
         needed = (self.end - moment).total_seconds() / left
-        return max(self.busy, 0.5 * needed) if self.is_busy else max(self.idle, 1.5 * needed)
+        if self.is_busy:
+            return min(max(self.busy, 0.5 * needed), 2.0 * self.busy)
+        return min(max(self.idle, 1.5 * needed), 2.5 * self.idle)
 
     async def pass_time(self, since: datetime, until: datetime) -> None:
         """Wait for as long as the span of the year lasts, less what was late already."""
@@ -109,10 +121,12 @@ class Traffic:
         self._told = 0
         self._told_at = self.now
 
-    async def replay(self, start: int, stop: int, pace: Pace) -> None:
-        """Send the flights [start, stop) hour by hour, and the labels that came due by then."""
+    async def replay(self, start: int, stop: int, pace: Pace, *, until: Callable[[], bool]) -> None:
+        """Send the flights [start, stop) hour by hour, and the labels that came due, or less when `until` says so."""
         self._told = int(np.searchsorted(self.year.known[self._order], _micros(self.now)))
         for hour in self.year.hours(start, stop):
+            if until():
+                return
             await pace.pass_time(self.now, hour[0].time)
             self.now = hour[0].time
             self._clock.set(self.now)
