@@ -23,7 +23,7 @@ from keepfit.core.clock import SystemClock
 from keepfit.core.errors import StorageFault
 from keepfit.core.nouns import OUTPUT_PREFIX, RECORD_ID, RECORD_TIME, RECORD_VERSION
 from keepfit.core.protocols import Clock
-from keepfit.core.signature import Field, Signature
+from keepfit.core.signature import DType, Field, Signature
 from keepfit.serve.wire.tables import arrow_type, numpy_type, to_batch
 
 _log = logging.getLogger(__name__)
@@ -70,80 +70,71 @@ def ticker(clock: Clock) -> Callable[[], int]:
 
 
 class _Page:
-    """Room for the Records of one Form, column by column."""
+    """Records of one Form on their way, column by column."""
 
-    def __init__(self, form: Form, rows: int) -> None:
+    def __init__(self, form: Form) -> None:
         self.form = form
         self.count = 0
         self._ids: list[str] = []
-        self._times = np.empty(rows, dtype=np.int64)
-        self._inputs = {field.name: _column(field, rows) for field in form.inputs}
-        self._outputs = {field.name: _column(field, rows) for field in form.outputs}
+        self._times: list[int] = []
+        self._counts: list[int] = []
+        self._inputs = [_Column(field) for field in form.inputs]
+        self._outputs = [_Column(field) for field in form.outputs]
+        self._from = [(column.field.name, column.extend) for column in self._inputs]
+        self._back = [(column.field.name, column.extend) for column in self._outputs]
 
     def put(self, ids: list[str], micros: int, inputs: Arrays, outputs: Arrays) -> None:
-        """Copy rows in; the caller knows that there is room."""
-        start = self.count
-        if len(ids) == 1:  # the usual case: an item costs a third of a slice
-            self.count = start + 1
-            self._ids.append(ids[0])
-            self._times[start] = micros
-            for name, fixed in self._inputs.items():
-                fixed[start] = inputs[name][0]
-            for name, fixed in self._outputs.items():
-                fixed[start] = outputs[name][0]
-            return
-        end = self.count = start + len(ids)
+        """Copy rows in."""
+        self.count += len(ids)
         self._ids += ids
-        self._times[start:end] = micros
-        for name, fixed in self._inputs.items():
-            fixed[start:end] = inputs[name]
-        for name, fixed in self._outputs.items():
-            fixed[start:end] = outputs[name]
+        self._times.append(micros)
+        self._counts.append(len(ids))
+        for name, extend in self._from:
+            extend(inputs[name])
+        for name, extend in self._back:
+            extend(outputs[name])
 
     def batch(self) -> pa.RecordBatch:
         """The Records."""
+        times = np.repeat(np.array(self._times, dtype=np.int64), self._counts)
         columns = [
             pa.array(self._ids, pa.string()),
-            pa.array(self._times[: self.count]).cast(_MOMENT),
+            pa.array(times).cast(_MOMENT),
             pa.array(np.full(self.count, self.form.version, dtype=np.int32)),
-            *(_arrow(field, self._inputs[field.name], self.count) for field in self.form.inputs),
-            *(_arrow(field, self._outputs[field.name], self.count) for field in self.form.outputs),
+            *(column.arrow() for column in (*self._inputs, *self._outputs)),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self.form.schema)
 
-    def clear(self) -> None:
-        """Make room again."""
-        self.count = 0
-        self._ids.clear()
 
+class _Column:
+    """The values of one Field: bytes end to end, which is the quickest to add to, or a list where they have no size."""
 
-class _Loose:
-    """A column whose rows differ in size."""
+    def __init__(self, field: Field) -> None:
+        self.field = field
+        self._loose: list[Any] = []
+        self._bytes = bytearray()
+        self.extend: Callable[[NDArray[Any]], None] = self._bytes.extend
+        if -1 in field.shape:
+            self.extend = lambda values: self._loose.extend(row.reshape(-1).tolist() for row in values)
+        elif field.dtype is DType.BYTES:
+            self.extend = lambda values: self._loose.extend(values.reshape(-1).tolist())
 
-    def __init__(self) -> None:
-        self.rows: list[Any] = []
-
-    def __setitem__(self, where: int | slice, values: NDArray[Any]) -> None:
-        rows = values if isinstance(where, slice) else [values]
-        self.rows[where.start if isinstance(where, slice) else where :] = [row.reshape(-1).tolist() for row in rows]
-
-
-def _column(field: Field, rows: int) -> NDArray[Any] | _Loose:
-    if -1 in field.shape:
-        return _Loose()
-    return np.empty((rows, *field.shape), dtype=numpy_type(field.dtype))
-
-
-def _arrow(field: Field, column: NDArray[Any] | _Loose, count: int) -> pa.Array:
-    if isinstance(column, _Loose):
-        return pa.array(column.rows[:count], arrow_type(field))
-    return to_batch([field], {field.name: column[:count]}).column(0)
+    def arrow(self) -> pa.Array:
+        """The column."""
+        if -1 in self.field.shape:
+            return pa.array(self._loose, arrow_type(self.field))
+        if self.field.dtype is DType.BYTES:
+            values = np.array(self._loose, dtype=object)
+        else:
+            values = np.frombuffer(self._bytes, numpy_type(self.field.dtype))
+        shaped = values.reshape(-1, *self.field.shape)
+        return to_batch([self.field], {self.field.name: shaped}).column(0)
 
 
 class Capture:
     """The pages and the thread that empties them; `room` rows wait at most, `interval` seconds at the longest."""
 
-    def __init__(self, sink: Sink, *, room: int = 200_000, rows: int = 1024, interval: float = 0.2) -> None:
+    def __init__(self, sink: Sink, *, room: int = 200_000, rows: int = 4096, interval: float = 0.2) -> None:
         self._sink = sink
         self._rows = rows
         self._most = max(2, room // rows)
@@ -151,7 +142,6 @@ class Capture:
         self._lock = threading.Lock()
         self._page: _Page | None = None
         self._full: deque[_Page] = deque()
-        self._spare: _Page | None = None
         self._taken = self._refused = self._failed = 0  # each is written by one thread only
         self._wake = threading.Event()
         self._turn = threading.Condition()
@@ -179,19 +169,16 @@ class Capture:
                 if len(self._full) >= self._most:
                     self._refused += rows
                     return
-                page = self._turned(form, rows)
+                page = self._turned(form)
             page.put(ids, micros, inputs, outputs)
 
-    def _turned(self, form: Form, rows: int) -> _Page:
-        """A page with room for `rows`; the one before goes to the thread."""
-        if self._page is not None and self._page.count:
+    def _turned(self, form: Form) -> _Page:
+        """A new page; the one before goes to the thread."""
+        if self._page is not None:
             self._full.append(self._page)
             self._wake.set()
-        page, self._spare = self._spare, None
-        if page is None or page.form is not form or rows > self._rows:
-            page = _Page(form, max(rows, self._rows))
-        self._page = page
-        return page
+        self._page = _Page(form)
+        return self._page
 
     def flush(self) -> None:
         """Wait until everything added so far is with the sink. Blocks: not for the event loop."""
@@ -228,13 +215,9 @@ class Capture:
                 self._full.append(page)
         while self._full:
             self._keep(self._full[0])
-            page = self._full.popleft()
-            page.clear()
-            self._spare = page
+            self._full.popleft()
 
     def _keep(self, page: _Page) -> None:
-        if not page.count:
-            return
         try:
             self._sink.append(page.batch())
         except Exception as error:  # noqa: BLE001  # losing Records must never end their being recorded
