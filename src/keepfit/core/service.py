@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import ModuleType
 from typing import Any
 
 from keepfit.core.errors import SpecInvalid
@@ -132,3 +134,13 @@ class Specification:
     def signature(self) -> Signature:
         """The contract every Version of the Service answers to."""
         return Signature(self.inputs, self.outputs)
+
+
+def services_of(module: ModuleType) -> Iterator[Service]:
+    """Every Service a module declares in a variable, also inside a tuple or a list, once each."""
+    seen: set[int] = set()
+    for value in vars(module).values():
+        for thing in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(thing, Service) and id(thing) not in seen:
+                seen.add(id(thing))
+                yield thing

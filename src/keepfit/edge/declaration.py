@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -23,7 +22,7 @@ from keepfit.core.errors import KeepfitError, SpecInvalid
 from keepfit.core.nouns import Digest, Task
 from keepfit.core.places import Places
 from keepfit.core.registry import canonical, digest_of, from_plain, to_plain
-from keepfit.core.service import Service, Specification
+from keepfit.core.service import Service, Specification, services_of
 from keepfit.edge.declared import Answer, Declared
 from keepfit.edge.fits import ill_typed, misfits
 from keepfit.edge.mistakes import Argument, Lines, Misfit, Mistake, Mistaken, explain
@@ -54,7 +53,7 @@ def load(path: Path) -> tuple[Service, ...]:
         mistake = explain(error, path)
         typed = "" if isinstance(error, KeepfitError) else ill_typed(error.__traceback__)
         raise Mistaken((replace(mistake, sentence=typed or mistake.sentence),)) from error
-    return tuple(_services(module))
+    return tuple(services_of(module))
 
 
 def service_named(path: Path, name: str) -> Service:
@@ -65,15 +64,6 @@ def service_named(path: Path, name: str) -> Service:
             return service
     there = ", ".join(service.name for service in found) or "none"
     raise SpecInvalid(f"{path.name} declares no service '{name}'; there are: {there}")
-
-
-def _services(module: Any) -> Iterator[Service]:
-    seen: set[int] = set()
-    for value in vars(module).values():
-        for thing in value if isinstance(value, tuple | list) else (value,):
-            if isinstance(thing, Service) and id(thing) not in seen:
-                seen.add(id(thing))
-                yield thing
 
 
 def declare(path: Path, places: Places) -> tuple[Declared, ...]:

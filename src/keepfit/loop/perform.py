@@ -266,15 +266,14 @@ def _watched(look: dict[str, Any], service: str, now: datetime) -> Watched:
 def _register(digest: Digest, situation: Situation, service: str, hands: Hands) -> tuple[Fact, ...]:
     update = situation.update
     assert update is not None  # noqa: S101
-    known = next((number for number, held in situation.bundles.items() if held == digest), 0)
-    number = known or max(situation.versions, default=0) + 1
+    known = next((version for version in situation.versions.values() if version.digest == digest), None)
     return (
         VersionRegistered(
             service=service,
             time=hands.clock.now(),
-            number=number,
+            number=known.number if known else max(situation.versions, default=0) + 1,
             digest=digest,
-            parent=update.opened.parent,
+            parent=known.parent if known else update.opened.parent,
             update=update.opened.update,
         ),
     )

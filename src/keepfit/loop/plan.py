@@ -212,7 +212,10 @@ def _advance(situation: Situation, update: Progress, specification: Specificatio
         return Close(*refusal)
     made = update.done.get("train")
     if made and not update.version:
-        return Register(made.outputs["bundle"])
+        digest = made.outputs["bundle"]
+        if digest == situation.bundles.get(situation.live):
+            return Close("held", f"the same rows made the same bundle: v{situation.live}, which is live")
+        return Register(digest)
     for step in steps_of(opened):
         if step not in update.done:
             return Run(step)
@@ -266,14 +269,14 @@ def _after_confirmation(
 
 
 def _next_update(situation: Situation, specification: Specification) -> Intent:
+    for request in situation.requests:
+        if request.deed == "update":
+            return Open(request.reason, situation.live, request=request.id, dataset=request.dataset)
     rest = _resting(situation)
     if rest:
         return Nothing(rest)
     if not situation.live and not situation.versions:
         return Open("there is no version yet", parent=0)
-    for request in situation.requests:
-        if request.deed == "update":
-            return Open(request.reason, situation.live, request=request.id, dataset=request.dataset)
     confirmation = _confirmation(situation, specification)
     if confirmation:
         return confirmation

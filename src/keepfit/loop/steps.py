@@ -29,7 +29,7 @@ from keepfit.core.nouns import (
 from keepfit.core.places import Places
 from keepfit.core.protocols import Gate
 from keepfit.core.registry import canonical, from_plain
-from keepfit.core.service import Service
+from keepfit.core.service import Service, services_of
 from keepfit.core.signature import Signature, compare
 from keepfit.data.check import check
 from keepfit.data.profile import profile
@@ -149,6 +149,7 @@ def train(place: Workplace) -> Made:
 
 def declared(code: Path, module: str, service: str) -> Service:
     """The Service a snapshot declares, estimator included; only workers call this."""
+    sys.dont_write_bytecode = True  # a snapshot stays what its digest says
     path = code / module
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
@@ -158,9 +159,9 @@ def declared(code: Path, module: str, service: str) -> Service:
     loaded = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = loaded
     spec.loader.exec_module(loaded)
-    for value in vars(loaded).values():
-        if isinstance(value, Service) and value.name == service:
-            return value
+    for found in services_of(loaded):
+        if found.name == service:
+            return found
     raise SpecInvalid(f"{module}: declares no Service named {service!r}; apply the service file again")
 
 

@@ -137,6 +137,11 @@ ALL = (FROZEN, CHECKED, TRAINED, version(2, "u1"), EVALUATED, JUDGED)
         pytest.param(after(*LIVE, opened(), FROZEN), Run("check"), id="then the data is checked"),
         pytest.param(after(*LIVE, opened(), FROZEN, CHECKED), Run("train"), id="then trained"),
         pytest.param(after(*LIVE, opened(), FROZEN, CHECKED, TRAINED), Register("b2"), id="a bundle gets a number"),
+        pytest.param(
+            after(*LIVE, opened(), FROZEN, CHECKED, finished("train", bundle="b1")),
+            Close("held", "the same rows made the same bundle: v1, which is live"),
+            id="what is live already is not judged against itself",
+        ),
         pytest.param(after(*LIVE, opened(), *ALL[:4]), Run("evaluate"), id="then evaluated"),
         pytest.param(after(*LIVE, opened(), *ALL[:5]), Run("judge"), id="then judged"),
         pytest.param(after(*LIVE, opened(), *ALL), Record(2), id="the verdict becomes a fact"),
@@ -340,6 +345,7 @@ def test_a_failed_update_is_left_alone_for_a_while() -> None:
     situation = after(*LIVE, opened(), fail, opened("u2"), replace(fail, update="u2"), labels=2000)
     assert isinstance(plan(situation, spec)[0], Nothing)
     assert isinstance(plan(replace(situation, now=NOW + timedelta(minutes=1)), spec)[0], Open)
+    assert isinstance(plan(fold(situation, wish("update")), spec)[0], Open), "a person's wish does not wait"
 
 
 def test_monitors_look_when_their_window_is_full() -> None:
