@@ -26,9 +26,9 @@ from keepfit.core.places import Places
 from keepfit.core.protocols import Clock
 from keepfit.core.registry import from_plain
 from keepfit.core.service import Specification
-from keepfit.edge.changes import changes
-from keepfit.edge.declared import Answer, Declared
-from keepfit.edge.mistakes import Mistaken
+from keepfit.edge.declare.changes import changes
+from keepfit.edge.declare.declared import Answer, Declared
+from keepfit.edge.declare.mistakes import Mistaken
 from keepfit.store.blobs import Blobs, Trees
 from keepfit.store.ledger import Ledger
 
@@ -55,7 +55,8 @@ def declared(path: Path, places: Places) -> tuple[Declared, ...]:
     """What the service file at `path` declares, loaded in a child process and stored; Mistaken with every mistake."""
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "answer.json"
-        command = [sys.executable, "-P", "-m", "keepfit.edge.declaration", str(path), str(places.root), str(answer)]
+        command = [sys.executable, "-P", "-m", "keepfit.edge.declare.declaration"]
+        command += [str(path), str(places.root), str(answer)]
         ended = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), check=False)
         if not answer.exists():
             raise SpecInvalid(f"{path}: the process that loads it ended with {ended.returncode} and told nothing")

@@ -210,7 +210,7 @@ def update(service: str, store: Path | None, reason: str, data: Path | None, wai
     with _client(store) as client:
         dataset = ""
         if data is not None:
-            from keepfit.edge.given import given
+            from keepfit.edge.declare.given import given
 
             dataset = given(data, client.status(service).specification, _places(store))
         told = reason or (f"{actor} gave {data.name}" if data else f"{actor} asked for it")

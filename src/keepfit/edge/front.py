@@ -246,6 +246,7 @@ def main(argv: list[str]) -> int:
     order = msgspec.json.decode(argv[0], type=Order)
     sys.setswitchinterval(0.0005)  # threads that load and record must not keep the one which answers waiting
     sys.meta_path.insert(0, _WithoutPandas())
+
     async def run() -> None:
         await Front(order).serve()
 

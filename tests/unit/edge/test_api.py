@@ -33,7 +33,7 @@ from keepfit.core.facts import (
 from keepfit.core.nouns import Finding, FindingKind, Outcome, Ruling, Severity
 from keepfit.core.places import Places
 from keepfit.edge.api import DOORS, application, openapi, status_code
-from keepfit.edge.declaration import declare
+from keepfit.edge.declare.declaration import declare
 from keepfit.edge.desk import Desk
 from keepfit.edge.status import Histories
 from keepfit.loop.targets import Local

@@ -16,7 +16,7 @@ from keepfit.core.errors import Conflict, SpecInvalid
 from keepfit.core.facts import Applied
 from keepfit.core.places import Places
 from keepfit.edge.apply import apply, holder, locked
-from keepfit.edge.mistakes import Mistaken
+from keepfit.edge.declare.mistakes import Mistaken
 from keepfit.store.ledger import Ledger
 
 NOW = datetime(2013, 2, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from keepfit.core.nouns import Slice, Task, Window
 from keepfit.core.service import Recipe, Service, Specification
 from keepfit.core.signature import DType, Field
-from keepfit.edge.changes import changes
+from keepfit.edge.declare.changes import changes
 from keepfit.judge.gates import Golden, NotWorse
 
 BEFORE = Specification(

@@ -13,8 +13,8 @@ import pytest
 from keepfit.core.nouns import Task
 from keepfit.core.service import Service
 from keepfit.core.signature import DType, Field
-from keepfit.edge.columns import Labelled, feature, label_column, record_times
-from keepfit.edge.mistakes import Misfit
+from keepfit.edge.declare.columns import Labelled, feature, label_column, record_times
+from keepfit.edge.declare.mistakes import Misfit
 
 
 def column(values: Any, kind: pa.DataType | None = None) -> pa.ChunkedArray:

@@ -18,8 +18,8 @@ from keepfit.core.places import Places
 from keepfit.core.registry import from_plain
 from keepfit.core.service import Specification
 from keepfit.core.signature import DType, Field
-from keepfit.edge.declaration import declare, service_named
-from keepfit.edge.mistakes import Mistaken
+from keepfit.edge.declare.declaration import declare, service_named
+from keepfit.edge.declare.mistakes import Mistaken
 from keepfit.store.blobs import Blobs, Trees
 
 Write = Callable[..., Path]

@@ -12,7 +12,7 @@ from keepfit.core.errors import DataInvalid
 from keepfit.core.nouns import Task
 from keepfit.core.service import Service, Specification
 from keepfit.core.signature import DType, Field
-from keepfit.edge.given import fitted
+from keepfit.edge.declare.given import fitted
 
 SPECIFICATION = Specification(
     service=Service(name="flights", label="late", id="id", time="when"),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from keepfit.core.errors import KeepfitError
 from keepfit.core.nouns import LABEL
 from keepfit.core.service import Specification
-from keepfit.edge.mistakes import Misfit
+from keepfit.edge.declare.mistakes import Misfit
 from keepfit.learn.learners import Refit, threaded
 from keepfit.learn.native import answers, threads
 from keepfit.learn.tables import arrays, frame, labels, spread

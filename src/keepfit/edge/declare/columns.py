@@ -12,7 +12,7 @@ import pyarrow.types as kinds
 from keepfit.core.nouns import Task
 from keepfit.core.service import Service
 from keepfit.core.signature import DType, Field
-from keepfit.edge.mistakes import Misfit
+from keepfit.edge.declare.mistakes import Misfit
 
 ARROW: dict[DType, pa.DataType] = {
     DType.BOOL: pa.bool_(),

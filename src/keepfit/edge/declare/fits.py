@@ -10,7 +10,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from keepfit.core.protocols import Detector, Gate, Learner, Trigger
 from keepfit.core.registry import names
-from keepfit.edge.mistakes import Argument, Misfit
+from keepfit.edge.declare.mistakes import Argument, Misfit
 
 _GROUPS: dict[Any, str] = {
     Detector: "keepfit.detectors",

@@ -17,9 +17,9 @@ from keepfit.core.service import Specification
 from keepfit.core.signature import DType, Field
 from keepfit.data.read import read
 from keepfit.edge.apply import specification_at
-from keepfit.edge.columns import ARROW, feature
-from keepfit.edge.mistakes import Misfit
-from keepfit.edge.source import identity
+from keepfit.edge.declare.columns import ARROW, feature
+from keepfit.edge.declare.mistakes import Misfit
+from keepfit.edge.declare.source import identity
 from keepfit.store.blobs import Blobs
 
 

@@ -1,6 +1,6 @@
 """Declarations: a service file, loaded in a process of its own, checked, and stored as plain data.
 
-`python -m keepfit.edge.declaration FILE STORE ANSWER` is that process: what it found goes to ANSWER as JSON.
+`python -m keepfit.edge.declare.declaration FILE STORE ANSWER` is that process: what it found goes to ANSWER as JSON.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from keepfit.core.nouns import Digest, Task
 from keepfit.core.places import Places
 from keepfit.core.registry import canonical, digest_of, from_plain, to_plain
 from keepfit.core.service import Service, Specification, services_of
-from keepfit.edge.declared import Answer, Declared
-from keepfit.edge.fits import ill_typed, misfits
-from keepfit.edge.mistakes import Argument, Lines, Misfit, Mistake, Mistaken, explain
-from keepfit.edge.source import Source, fetch, misplaced, source_of
-from keepfit.edge.trial import trial
+from keepfit.edge.declare.declared import Answer, Declared
+from keepfit.edge.declare.fits import ill_typed, misfits
+from keepfit.edge.declare.mistakes import Argument, Lines, Misfit, Mistake, Mistaken, explain
+from keepfit.edge.declare.source import Source, fetch, misplaced, source_of
+from keepfit.edge.declare.trial import trial
 from keepfit.judge import metrics
 from keepfit.store.blobs import Blobs, Trees
 

@@ -21,8 +21,8 @@ from keepfit.core.nouns import LABEL, RECORD_ID, RECORD_TIME, Task
 from keepfit.core.service import Service
 from keepfit.core.signature import DType, Field
 from keepfit.data.read import read
-from keepfit.edge.columns import feature, label_column, record_times
-from keepfit.edge.mistakes import Misfit
+from keepfit.edge.declare.columns import feature, label_column, record_times
+from keepfit.edge.declare.mistakes import Misfit
 
 
 @dataclass(frozen=True)

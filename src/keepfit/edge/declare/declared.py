@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from keepfit.core.nouns import Digest
-from keepfit.edge.mistakes import Mistake
+from keepfit.edge.declare.mistakes import Mistake
 
 
 @dataclass(frozen=True)
