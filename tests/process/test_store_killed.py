@@ -39,16 +39,30 @@ def note(line: str, records: set[int], labels: set[int]) -> None:
             pytest.fail(line)
 
 
+def watch(stream: Stream, records: set[int], labels: set[int]) -> None:
+    """While others append, seal and compact: what they said is safe is read, and nothing is counted twice."""
+    before = stream.counts()
+    read = stream.read(columns=["_id", "_label"]).to_pylist()
+    after = stream.counts()
+    assert records <= {int(row["_id"][1:]) for row in read}
+    assert labels <= {row["_label"] for row in read}
+    assert before.records <= len(read) <= after.records
+    assert before.labels <= sum(row["_label"] is not None for row in read) <= after.labels
+
+
 def test_killed_writers_lose_nothing_they_acknowledged(tmp_path: Path) -> None:
     """Writer and compaction are killed again and again; each record and label said to be safe is read, once."""
     chance, records, labels, first = random.Random(4), set[int](), set[int](), 0
+    stream = Stream(tmp_path)
     for _ in range(4):
         with life("append", tmp_path, first) as writer, life("compact", tmp_path) as compaction:
             assert writer.stdout is not None
             enough = len(labels) + chance.randint(20, 60)
             for line in writer.stdout:
                 note(line, records, labels)
-                if len(labels) == enough:
+                if len(labels) % 9 == 0:
+                    watch(stream, records, labels)
+                if len(labels) >= enough:
                     break
             for process in chance.sample([writer, compaction], 2):
                 process.send_signal(signal.SIGKILL)
@@ -56,7 +70,6 @@ def test_killed_writers_lose_nothing_they_acknowledged(tmp_path: Path) -> None:
             for line in writer.stdout:  # what it had said before it died
                 note(line, records, labels)
         first = max(records) + 10
-    stream = Stream(tmp_path)
     there = {int(id[1:]) for id in stream.read(columns=["_id"])["_id"].to_pylist()}
     assert records <= there
     assert stream.counts().records == len(there), "a record is there twice"
@@ -73,12 +86,12 @@ def test_killed_writers_lose_nothing_they_acknowledged(tmp_path: Path) -> None:
 def orphaned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Stream with a small part, sealed segments, an open one whose writer died, and labels of each kind."""
     root = tmp_path_factory.mktemp("orphaned")
-    for n in range(6):
-        with_rows = SegmentWriter(root, "w", rotate_rows=4 if n < 4 else 100)
-        with_rows.append(batch(n * 4, 4 if n < 4 else 3))
-        labels = LabelWriter(root, "w", rotate_rows=2)
+    labels = LabelWriter(root, "w", rotate_rows=4)
+    for n in range(4):
+        writer = SegmentWriter(root, "w", rotate_rows=4 if n < 3 else 100)
+        writer.append(batch(n * 4, 4 if n < 3 else 3))
         labels.append([f"r{n * 4}", f"r{n * 4 + 1}"], [n, n], START)
-        if n == 2:
+        if n == 1:
             Stream(root).compact()
     return root
 

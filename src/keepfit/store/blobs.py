@@ -6,7 +6,6 @@ there whole or not at all. Every opening verifies the digest, so bytes that rott
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
@@ -21,11 +20,11 @@ import msgspec
 
 from keepfit.core.errors import DataInvalid, NotFound, StorageFault
 from keepfit.core.nouns import Digest
+from keepfit.store.disk import fault, lock, still, sync, sync_directory
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 20
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""What the operating system says when there is no more room."""
+_PARTIAL = ".partial-"
 _DERIVED = "__pycache__"  # Python writes it beside any source it imports; never content, never trusted
 
 
@@ -83,7 +82,7 @@ class Blobs:
     def _settle(self, file: IO[bytes], partial: Path, digest: Digest) -> None:
         place = self._place(digest)
         place.parent.mkdir(parents=True, exist_ok=True)
-        _sync(file)
+        sync(file)
         partial.chmod(0o444)
         partial.replace(place)
         sync_directory(place.parent)
@@ -148,7 +147,7 @@ class Trees:
         place = self._place(digest)
         with _partial_file(self._root) as (file, manifest_partial):
             file.write(manifest)
-            _sync(file)
+            sync(file)
             manifest_partial.chmod(0o444)
             manifest_partial.replace(self._root / f"{digest}.json")
         if place.is_dir():  # damaged: moved aside first, since a directory cannot be replaced in one step
@@ -164,15 +163,6 @@ class Trees:
 
 Manifest = dict[str, tuple[int, Digest]]
 """Relative path with '/' to size in bytes and SHA-256."""
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _canonical(manifest: Manifest) -> bytes:
@@ -245,7 +235,7 @@ def _copy_tree(directory: Path, target: Path) -> Manifest:
         copy.parent.mkdir(parents=True, exist_ok=True)
         with path.open("rb") as source, copy.open("wb") as file:
             digest = _copy(source, file)
-            _sync(file)
+            sync(file)
         copy.chmod(0o444)
         manifest[name] = (copy.stat().st_size, digest)
     for folder in [target, *(path for path in target.rglob("*") if path.is_dir())]:
@@ -253,41 +243,70 @@ def _copy_tree(directory: Path, target: Path) -> Manifest:
     return manifest
 
 
-def _sync(file: IO[bytes]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
 @contextmanager
 def _partial_file(root: Path) -> Iterator[tuple[IO[bytes], Path]]:
     """A file under a temporary name in `root`, gone afterwards unless it was renamed."""
-    with _faults(root):
-        root.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=".partial-", dir=root)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                yield file, Path(name)
-        finally:
-            Path(name).unlink(missing_ok=True)
+    with _partial(root, directory=False) as path, path.open("wb") as file:
+        yield file, path
 
 
 @contextmanager
 def _partial_directory(root: Path) -> Iterator[Path]:
     """A directory under a temporary name in `root`, gone afterwards unless it was renamed."""
-    with _faults(root):
-        root.mkdir(parents=True, exist_ok=True)
-        path = Path(tempfile.mkdtemp(prefix=".partial-", dir=root))
-        path.chmod(0o755)
-        try:
-            yield path
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
+    with _partial(root, directory=True) as path:
+        yield path
 
 
 @contextmanager
-def _faults(root: Path) -> Iterator[None]:
+def _partial(root: Path, *, directory: bool) -> Iterator[Path]:
     try:
-        yield
+        root.mkdir(parents=True, exist_ok=True)
+        _sweep(root)
+        path, held = _claim(root, directory=directory)
+        try:
+            yield path
+        finally:
+            os.close(held)
+            _remove(path)
     except OSError as error:
-        code = "disk_full" if error.errno in FULL else "storage_fault"
-        raise StorageFault(f"{root}: could not write an artifact: {error.strerror or error}", code=code) from error
+        raise fault(root, error) from error
+
+
+def _claim(root: Path, *, directory: bool) -> tuple[Path, int]:
+    """A new name, locked for as long as this process lives or needs it."""
+    while True:
+        if directory:
+            path = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=root))
+            path.chmod(0o755)
+        else:
+            descriptor, name = tempfile.mkstemp(prefix=_PARTIAL, dir=root)
+            os.close(descriptor)
+            path = Path(name)
+        try:
+            held = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # another process swept it away before it was locked
+            continue
+        if lock(held) and still(path, held):
+            return path, held
+        os.close(held)
+
+
+def _sweep(root: Path) -> None:
+    """Remove what processes that died in the middle of a put left behind."""
+    for path in root.glob(f"{_PARTIAL}*"):
+        try:
+            held = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            if lock(held):
+                _remove(path)
+        finally:
+            os.close(held)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from keepfit.core.errors import StorageFault
 from keepfit.store import segments
-from keepfit.store.blobs import sync_directory
+from keepfit.store.disk import fault, lock, sync_directory, write_durably
 from keepfit.store.segments import Name, Sidecar
 
 SEGMENT = "_segment"
@@ -69,7 +69,7 @@ def compact(directory: Path, time: str) -> int:
         return 0
     descriptor = os.open(directory / "compact.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        if not segments.lock(descriptor):
+        if not lock(descriptor):
             return 0
         segments.recover(directory, time)
         manifest = _clear(directory, read_manifest(directory))
@@ -78,7 +78,7 @@ def compact(directory: Path, time: str) -> int:
             _clear(directory, _merge(directory, manifest, sealed, time))
         return len(sealed)
     except OSError as error:
-        raise segments.fault(directory, error) from error
+        raise fault(directory, error) from error
     finally:
         os.close(descriptor)
 
@@ -105,7 +105,7 @@ def _clear(directory: Path, manifest: Manifest) -> Manifest:
 
 
 def _write_manifest(directory: Path, manifest: Manifest) -> Manifest:
-    segments.write_durably(directory / _MANIFEST, msgspec.json.encode(manifest))
+    write_durably(directory / _MANIFEST, msgspec.json.encode(manifest))
     sync_directory(directory)
     return manifest
 

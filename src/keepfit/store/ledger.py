@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,6 +77,7 @@ class Ledger:
             raise NotFound(f"{place}: there is no ledger; `keepfit up` creates one")
         self._place = str(place)
         self._engine = sa.create_engine(url) if url else _sqlite(Path(place), readonly=readonly)
+        weakref.finalize(self, self._engine.dispose)  # whoever forgets to close it leaves no connection open
         with self._faults():
             with self._engine.connect() as connection:
                 ready = current(connection)

@@ -13,7 +13,6 @@ system gives back with the process; so nothing ever waits for the dead.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import struct
@@ -21,15 +20,13 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from keepfit.core.errors import StorageFault
 from keepfit.core.nouns import RECORD_ID
-from keepfit.store.blobs import FULL, sync_directory
+from keepfit.store.disk import lock, still, sync_directory, write_durably
 
 Hashes = NDArray[np.uint64]
 
@@ -166,19 +163,6 @@ def write_sidecar(file: Path, sidecar: Sidecar) -> None:
     write_durably(file.with_name(file.name + ".ids"), header + sidecar.hashes.astype("<u8").tobytes())
 
 
-def write_durably(path: Path, data: Any) -> None:
-    """Write under a temporary name, fsync, rename: afterwards the file is there whole; raises OSError."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 # --- open segments --------------------------------------------------------------------------------------------------
 
 
@@ -229,25 +213,6 @@ def scan(path: Path, *, start: int = 0, schema: pa.Schema | None = None) -> Scan
     return Scanned(schema, tuple(batches), end)
 
 
-def lock(descriptor: int) -> bool:
-    """Take the lock of an open file without waiting."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def still(path: Path, descriptor: int) -> bool:
-    """Whether a path still leads to the open file: a recovery may have been quicker."""
-    try:
-        there = path.stat()
-    except FileNotFoundError:
-        return False
-    mine = os.fstat(descriptor)
-    return (there.st_ino, there.st_dev) == (mine.st_ino, mine.st_dev)
-
-
 def seal(directory: Path, name: Name, time: str) -> Path | None:
     """Turn an open segment, locked by the caller, into a sealed one; None when it had no complete batch.
 
@@ -296,9 +261,3 @@ def recover(directory: Path, time: str) -> int:
         finally:
             os.close(descriptor)
     return recovered
-
-
-def fault(path: Path, error: OSError) -> StorageFault:
-    """The StorageFault of a write that failed, `disk_full` where that is why."""
-    code = "disk_full" if error.errno in FULL else "storage_fault"
-    return StorageFault(f"{path}: could not be written: {error.strerror or error}", code=code)

@@ -14,8 +14,8 @@ import pyarrow as pa
 from keepfit.core.errors import DataInvalid
 from keepfit.core.nouns import LABEL, LABEL_TIME, RECORD_ID, RECORD_TIME
 from keepfit.store import segments
-from keepfit.store.blobs import sync_directory
 from keepfit.store.compaction import read_manifest
+from keepfit.store.disk import fault, lock, still, sync_directory
 from keepfit.store.segments import Name
 
 TIME = pa.timestamp("us", tz="UTC")
@@ -40,7 +40,7 @@ class Appender:
             directory.mkdir(parents=True, exist_ok=True)
             segments.recover(directory, time)
         except OSError as error:
-            raise segments.fault(directory, error) from error
+            raise fault(directory, error) from error
 
     def append(self, batch: pa.RecordBatch) -> None:
         """Hand a batch to the operating system (and to the disk, when durable); StorageFault leaves no trace of it."""
@@ -55,7 +55,7 @@ class Appender:
                 self._write(segments.framed(batch.serialize()))
             except OSError as error:
                 self._seal()  # a reader may have seen what was cut off, and must not read on behind it
-                raise segments.fault(self._directory, error) from error
+                raise fault(self._directory, error) from error
             self._rows += batch.num_rows
             if self._rows >= self._rotate_rows:
                 self._seal()
@@ -73,7 +73,7 @@ class Appender:
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             except FileExistsError:
                 continue
-            if segments.lock(descriptor) and segments.still(path, descriptor):
+            if lock(descriptor) and still(path, descriptor):
                 break
             os.close(descriptor)  # a recovery that ran just now took it for a dead writer's and removed it
         self._name, self._descriptor, self._schema = name, descriptor, schema

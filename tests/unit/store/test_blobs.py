@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -153,3 +154,16 @@ def test_bytecode_is_neither_content_nor_damage(trees: Trees, bundle: Path) -> N
         (folder / "code" / "__pycache__" / "service.cpython-311.pyc").write_bytes(b"stale")
     assert trees.put(bundle) == digest
     assert not (trees.path(digest) / "code" / "__pycache__").exists()
+
+
+def test_what_the_dead_left_is_swept_away(blobs: Blobs, trees: Trees, bundle: Path, tmp_path: Path) -> None:
+    """Half of a blob or a tree whose writer died disappears with the next put; one still being written stays."""
+    for root in (tmp_path / "blobs", tmp_path / "trees"):
+        (root / ".partial-tree" / "code").mkdir(parents=True)
+        (root / ".partial-blob").write_bytes(b"half")
+        (root / ".partial-alive").write_bytes(b"half")
+    with (tmp_path / "blobs" / ".partial-alive").open("rb") as alive:
+        fcntl.flock(alive, fcntl.LOCK_EX)
+        blobs.put(b"x")
+        trees.put(bundle)
+        assert [path.name for path in tmp_path.rglob(".partial-*")] == [".partial-alive"]
