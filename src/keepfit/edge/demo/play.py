@@ -86,7 +86,7 @@ def _wishes(arguments: Sequence[str] | None) -> Wishes:
         "--keep", type=Path, help="a new folder for the store, kept afterwards; default: a temporary one"
     )
     parser.add_argument("--until", type=datetime.fromisoformat, default=END, help="the last moment of 2013 to replay")
-    parser.add_argument("--seconds", type=float, default=170.0, help="how long the year may take; default: 170")
+    parser.add_argument("--seconds", type=float, default=185.0, help="how long the year may take; default: 185")
     given = parser.parse_args(arguments)
     return Wishes(given.out, given.keep, given.until.replace(tzinfo=UTC), given.seconds)
 

@@ -31,9 +31,10 @@ flights = Service(
     recipe=Recipe(holdout=4000, seed=2013),
     monitors=(
         Monitor(name="drift", on=Subject.INPUTS, detector=Auto(), reference=Reference.TRAINING,
-                window=Window(rows=10_000), minimum_effect=0.5, cooldown=timedelta(days=21)),
+                window=Window(rows=15_000), minimum_effect=0.5, cooldown=timedelta(days=21)),
         Monitor(name="decay", on=Subject.LOSS, detector=CUSUM(), reference=Reference.RELEASE,
-                window=Window(rows=10_000), minimum=2_000, stride=10_000, cooldown=timedelta(days=21)),
+                window=Window(rows=10_000), minimum=4_000, stride=8_000, minimum_effect=0.25,
+                cooldown=timedelta(days=21)),
     ),
     triggers=(Drifted(), Decayed(), Every(timedelta(days=21))),
     gates=(Harmless(), Contract(), Golden()),
