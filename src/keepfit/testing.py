@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 from math import nan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keepfit.core.protocols import Gate, Learner
+    from numpy.typing import NDArray
+
+    from keepfit.core.protocols import Detector, Gate, Learner, Trigger
 
 
 def check_gate(gate: Gate) -> None:
@@ -64,3 +66,94 @@ def check_learner(learner: Learner) -> None:
         assert (fitted.predict(X) == y).mean() > 0.8, f"{learner!r} does not learn a line through two numbers"
     stored = from_plain(tuple[Protocol, ...], to_plain((learner,)))
     assert stored == (learner,), f"{learner!r} does not come back from plain data: {stored!r}"
+
+
+def check_detector(detector: Detector) -> None:
+    """A detector is bounded, repeatable, leaves its samples alone, is honest without a change and sees a large one.
+
+    Honest: of 200 pairs from one population at most 2 % are called different at p 0.01 and effect 0.1. Large: a
+    rise by one and a half standard deviations. Where a kind of value is not its matter it raises SpecInvalid.
+    """
+    import numpy as np
+
+    from keepfit.core.protocols import Detector as Protocol
+    from keepfit.core.registry import from_plain, to_plain
+
+    random = np.random.default_rng(0)
+    for size in (50, 2000):
+        pairs = [(random.normal(size=size), random.normal(size=size)) for _ in range(100)]
+        scores = [detector.score(*pair) for pair in pairs]
+        false = sum(score.p_value <= 0.01 and score.effect >= 0.1 for score in scores)
+        assert false <= 4, f"{detector!r}: {false} of 100 pairs of {size} rows of one population are called different"
+    seen = detector.score(random.normal(size=1000), random.normal(1.5, size=1000))
+    assert seen.p_value <= 1e-3, f"{detector!r} does not see a rise by one and a half deviations"
+    assert seen.effect >= 0.1, f"{detector!r} calls a rise by one and a half deviations small"
+    for what, pair in _odd_samples().items():
+        _check_score(detector, what, *pair)
+    again = from_plain(tuple[Protocol, ...], to_plain((detector,)))
+    assert again == (detector,), f"{detector!r} does not come back from plain data: {again!r}"
+
+
+def _odd_samples() -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
+    import numpy as np
+
+    random = np.random.default_rng(1)
+    some, names = random.normal(size=300), random.choice(np.array(list("abc"), dtype=object), 300)
+    return {
+        "numbers": (some, some[::-1].copy()),
+        "whole numbers": (np.arange(300), np.arange(5, 305)),
+        "holes": (np.where(some > 1, np.nan, some), some),
+        "nothing known": (np.full(300, np.nan), np.full(200, np.nan)),
+        "one constant": (np.zeros(300), np.zeros(300)),
+        "two constants": (np.zeros(300), np.ones(300)),
+        "without end": (some, np.where(some > 1, np.inf, some)),
+        "without beginning": (np.where(some > 1, np.inf, some), np.where(some > 1, -np.inf, some)),
+        "no rows": (some, some[:0]),
+        "no reference": (some[:0], some),
+        "one row": (some[:1], some[:1]),
+        "flags": (some > 0, some > 0.5),
+        "text": (names, names[::-1].copy()),
+        "names": (np.arange(300).astype(str).astype(object), np.arange(300, 600).astype(str).astype(object)),
+    }
+
+
+def _check_score(detector: Detector, what: str, reference: NDArray[Any], window: NDArray[Any]) -> None:
+    from math import isfinite
+
+    from keepfit.core.errors import SpecInvalid
+
+    before = (reference.tobytes(), window.tobytes())
+    try:
+        score = detector.score(reference, window)
+    except SpecInvalid:
+        return
+    assert (reference.tobytes(), window.tobytes()) == before, f"{detector!r} changes its samples ({what})"
+    assert score == detector.score(reference, window), f"{detector!r} does not say the same again ({what})"
+    assert isfinite(score.statistic), f"{detector!r}: statistic {score.statistic} ({what})"
+    assert 0 <= score.p_value <= 1, f"{detector!r}: p-value {score.p_value} ({what})"
+    assert 0 <= score.effect <= 1, f"{detector!r}: effect {score.effect} ({what})"
+    if score.since is not None:
+        assert 0 <= score.since < window.size, f"{detector!r}: since {score.since} lies outside the window ({what})"
+
+
+def check_trigger(trigger: Trigger) -> None:
+    """A trigger is silent when nothing happened, fires when everything did, says why, and can be stored."""
+    from datetime import UTC, datetime, timedelta
+
+    from keepfit.core.nouns import Finding, FindingKind, Pulse, Severity
+    from keepfit.core.protocols import Trigger as Protocol
+    from keepfit.core.registry import from_plain, to_plain
+
+    since = datetime(2013, 1, 1, tzinfo=UTC)
+    findings = tuple(
+        Finding(f"x{n}", kind, Severity.WARNING, 0.4, 0.1, "it moved") for kind in FindingKind for n in range(20)
+    )
+    nothing = Pulse(now=since, since=since)
+    everything = Pulse(since + timedelta(days=3660), since, 10**9, 10**9, findings)
+    assert not trigger.decide(nothing).fire, f"{trigger!r} fires though nothing happened"
+    assert trigger.decide(everything).fire, f"{trigger!r} does not fire after ten years, a billion labels, all findings"
+    for pulse in (nothing, everything):
+        assert trigger.decide(pulse).reason, f"{trigger!r} gives no reason"
+        assert trigger.decide(pulse) == trigger.decide(pulse), f"{trigger!r} does not decide the same on the same pulse"
+    again = from_plain(tuple[Protocol, ...], to_plain((trigger,)))
+    assert again == (trigger,), f"{trigger!r} does not come back from plain data: {again!r}"

@@ -183,7 +183,8 @@ def _numbers(known: NDArray[np.float64]) -> Values | None:
     values, counts = np.unique(known, return_counts=True)
     if values.size > KEPT:
         return None
-    return _ordered({f"{value:.17g}": int(count) for value, count in zip(values, counts, strict=True)})
+    pairs = zip(values.tolist(), counts.tolist(), strict=True)
+    return _ordered({repr(value).removesuffix(".0"): count for value, count in pairs})
 
 
 def _values(known: pa.ChunkedArray) -> Values | None:

@@ -149,8 +149,9 @@ class CUSUM:
     """Page's (1954) cumulative sum, which looks for a lasting rise of the mean, record by record.
 
     Meant for losses: the reference is the loss at release, the window the losses since, in order of arrival. `shift`
-    is the rise it is quickest for, in the reference's standard deviations (0.2 is an error rate going from 0.11 to
-    0.17). Losses above the reference's mean plus six deviations count as that, so that one record alone says nothing.
+    is the rise it is quickest for, in standard deviations of the reference: 0.25 is an error rate that goes from 0.11
+    to 0.19 (one that goes to 0.17 takes about 400 records). Losses above the reference's mean plus six deviations
+    count as that, so that one record alone says nothing.
 
     The statistic is the highest sum since it last stood at zero. The p-value is the chance that a sum as high comes
     up in any `per` records without a change, so a Monitor's `false_discovery` of 0.01 means one false alarm in
@@ -164,7 +165,7 @@ class CUSUM:
     (True, True)
     """
 
-    shift: float = 0.2
+    shift: float = 0.25
     per: int = 1000
 
     def __post_init__(self) -> None:
@@ -178,8 +179,8 @@ class CUSUM:
         if is_categorical(reference) or is_categorical(window):
             raise SpecInvalid("CUSUM follows numbers, and this subject is text or true/false; use Auto or ChiSquare")
         old, new = numbers(reference), numbers(window)
-        known = np.flatnonzero(~np.isnan(new))
-        old, new = old[~np.isnan(old)], new[known]
+        known = np.flatnonzero(new > -np.inf)  # neither missing nor endlessly good
+        old, new = old[np.isfinite(old)], new[known]
         if old.size < 2 or not new.size:
             return _SILENT
         mean, deviation, cap = _scale(old, new)
@@ -235,7 +236,7 @@ def _burstiness(steps: NDArray[np.float64]) -> float:
     """How much more the means of blocks vary than those of independent losses would, beyond its own error."""
     length = int(sqrt(steps.size))
     blocks = steps.size // length
-    if blocks < 5:
+    if blocks < 5 or not steps.std() > 0:
         return 1.0
     means = steps[: blocks * length].reshape(blocks, length).mean(axis=1)
     ratio = float(means.var(ddof=1)) * length / float(steps.var())
