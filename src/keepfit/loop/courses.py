@@ -1,0 +1,179 @@
+"""Courses: how good the answers of one policy were, chunk by chunk, and what the simple policies would have answered.
+
+*never* fits once on all of the first data; *every N* fits anew at every Nth chunk, by the same Recipe but with nothing
+held out and nothing judged, and is live at that very moment; *last label* repeats the newest label known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from keepfit.core.nouns import LABEL, Base, Task
+from keepfit.core.service import Specification
+from keepfit.judge import bootstrap
+from keepfit.judge.metrics import METRICS, score
+from keepfit.learn.learners import Refit, WarmStart
+from keepfit.learn.native import answers, threads
+from keepfit.learn.tables import arrays, frame, labels
+from keepfit.loop.history import History, window_of
+
+Answers = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Course:
+    """One policy over the whole history.
+
+    `total` and `chunks` are the metric by name, over everything and per chunk (NaN where it is undefined). `updates`
+    counts trainings after the first, `rows` all rows trained on; `cpu_seconds` is measured and differs between runs.
+    """
+
+    name: str
+    total: dict[str, float]
+    chunks: dict[str, tuple[float, ...]]
+    updates: int = 0
+    swaps: int = 0
+    rows: int = 0
+    cpu_seconds: float = 0.0
+
+
+def shown(specification: Specification) -> tuple[str, ...]:
+    """The metrics of a course: the Service's own, and the one that answers without probabilities have too."""
+    plain = "mae" if specification.task is Task.REGRESSION else "accuracy"
+    return tuple(dict.fromkeys((specification.service.metric or plain, plain)))
+
+
+def course(
+    name: str, outputs: Answers, past: History, specification: Specification, **counts: float | int
+) -> Course:
+    """Measure the answers to every row of a history."""
+    metrics = [METRICS[name] for name in shown(specification)]
+    scored = score(specification.task, specification.classes, values(past.rows[LABEL]), outputs)
+    possible = [metric for metric in metrics if scored.chances is not None or not metric.probabilistic]
+    places = [np.arange(chunk.start, chunk.end) for chunk in past.chunks]
+    points = bootstrap.prepare([scored], possible, [np.arange(past.rows.num_rows), *places]).points()[0]
+    found = {metric.name: points[:, place] for place, metric in enumerate(possible)}
+    unknown = np.full(1 + len(places), np.nan)
+    by_name = {metric.name: found.get(metric.name, unknown) for metric in metrics}
+    return Course(
+        name,
+        {key: float(value[0]) for key, value in by_name.items()},
+        {key: tuple(float(one) for one in value[1:]) for key, value in by_name.items()},
+        **counts,  # type: ignore[arg-type]  # fields of Course
+    )
+
+
+def values(column: pa.ChunkedArray) -> NDArray[Any]:
+    """A column of labels as an array."""
+    array: NDArray[Any] = column.combine_chunks().to_numpy(zero_copy_only=False)
+    return array
+
+
+@dataclass
+class _Policy:
+    """A simple policy on its way: how often it fits, what it fitted last, what that cost."""
+
+    every: int
+    fitted: Any = None
+    updates: int = 0
+    rows: int = 0
+    spent: float = 0.0
+    parts: list[Answers] | None = None
+
+    @property
+    def name(self) -> str:
+        return f"every {self.every}" if self.every else "never"
+
+
+def baselines(
+    past: History,
+    source: pa.Table,
+    specification: Specification,
+    *,
+    estimator: Any,
+    periods: Sequence[int],
+    cpu_clock: Callable[[], float],
+) -> tuple[Course, ...]:
+    """The courses of *never*, *every N* for each of `periods`, and *last label*."""
+    fitter = _Fitter(specification, estimator, cpu_clock)
+    policies = [_Policy(every, parts=[]) for every in (0, *periods)]
+    for number, chunk in enumerate(past.chunks):
+        fitter.forget()
+        for policy in policies:
+            if not number or (policy.every and number % policy.every == 0):
+                known = pa.concat_tables([source, past.known_before(number).cast(source.schema)]) if number else source
+                fitter.fit(policy, window_of(known, specification.service.recipe.window) if number else source)
+        rows = past.rows.slice(chunk.start, chunk.end - chunk.start)
+        for policy in policies:
+            assert policy.parts is not None  # noqa: S101  # made above
+            policy.parts.append(answers(policy.fitted, specification, arrays(rows, specification.inputs)))
+    fitted = tuple(_finished(policy, past, specification) for policy in policies)
+    return (*fitted, course("last label", _last_label(past, source), past, specification))
+
+
+def _finished(policy: _Policy, past: History, specification: Specification) -> Course:
+    parts = policy.parts or []
+    outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return course(
+        policy.name,
+        outputs,
+        past,
+        specification,
+        updates=policy.updates - 1,
+        swaps=policy.updates - 1,
+        rows=policy.rows,
+        cpu_seconds=policy.spent,
+    )
+
+
+class _Fitter:
+    """Fits by the Recipe; policies that fit on the same rows at the same chunk share the model, and each its cost."""
+
+    def __init__(self, specification: Specification, estimator: Any, cpu_clock: Callable[[], float]) -> None:
+        recipe = specification.service.recipe
+        self._specification = specification
+        self._estimator = estimator
+        self._learner = recipe.learner or (WarmStart() if recipe.base is Base.WARM else Refit())
+        self._clock = cpu_clock
+        self._made: tuple[Any, float] | None = None
+
+    def forget(self) -> None:
+        """Another chunk: what is known has changed."""
+        self._made = None
+
+    def fit(self, policy: _Policy, rows: pa.Table) -> None:
+        """Give the policy a new model."""
+        if self._made is None or not isinstance(self._learner, Refit):
+            self._made = self._fitted(policy.fitted, rows)
+        policy.fitted, spent = self._made
+        policy.updates += 1
+        policy.rows += rows.num_rows
+        policy.spent += spent
+
+    def _fitted(self, parent: Any, rows: pa.Table) -> tuple[Any, float]:
+        specification = self._specification
+        recipe = specification.service.recipe
+        given = frame(arrays(rows, specification.inputs), specification.inputs)
+        began = self._clock()
+        with threads(recipe.resources.threads):
+            fitted = self._learner.learn(
+                self._estimator, given, labels(rows, specification.label), parent=parent, memory=None, seed=recipe.seed
+            )
+        return fitted, self._clock() - began
+
+
+def _last_label(past: History, source: pa.Table) -> Answers:
+    """For each row the newest label known when its chunk was answered."""
+    truth, said = values(past.rows[LABEL]), []
+    newest = values(source[LABEL])[-1]
+    for number, chunk in enumerate(past.chunks):
+        known = np.flatnonzero(past.known < number)
+        last = truth[known[-1]] if len(known) else newest
+        said += [last] * (chunk.end - chunk.start)
+    return {"prediction": np.array(said, dtype=truth.dtype)}
