@@ -27,7 +27,7 @@ SEGMENT = "_segment"
 
 _MANIFEST = "compacted.json"
 _ROW_GROUP = 50_000
-_SMALL = 250_000  # parts below this many rows are merged into the next one, so that parts stay few
+_SMALL, _FULL = 250_000, 500_000  # rows: smaller parts are merged again, to stay few; fuller ones are not begun
 
 
 @dataclass(frozen=True)
@@ -111,22 +111,30 @@ def _write_manifest(directory: Path, manifest: Manifest) -> Manifest:
 
 
 def _merge(directory: Path, manifest: Manifest, sealed: Sequence[str], time: str) -> Manifest:
-    """Write the new part and make it count; the replaced files are still there."""
+    """Write the new parts and make them count; the replaced files are still there."""
     small = [part for part in manifest.parts if part.rows < _SMALL]
-    file = f"part-{manifest.made + 1:08d}.parquet"
-    sources = [directory / part.file for part in small] + [directory / name for name in sealed]
-    rows = _write_part(directory / file, sources, time)
-    names = [name for name in map(Name.of, sealed) if name]
-    kept = tuple(part for part in manifest.parts if part not in small)
-    return _write_manifest(
-        directory,
-        Manifest(
-            parts=(*kept, Part(file, rows)),
-            replaced=tuple(sealed),
-            floor=max([manifest.floor, *(name.number for name in names)]),
-            made=manifest.made + 1,
-        ),
-    )
+    made, parts = manifest.made, [part for part in manifest.parts if part not in small]
+    for sources in _shares([*small, *(Part(file, segments.rows_of(file) or 0) for file in sealed)]):
+        made += 1
+        file = f"part-{made:08d}.parquet"
+        rows = _write_part(directory / file, [directory / source for source in sources], time)
+        parts.append(Part(file, rows))
+    floor = max([manifest.floor, *(name.number for name in map(Name.of, sealed) if name)])
+    return _write_manifest(directory, Manifest(tuple(parts), tuple(sealed), floor, made))
+
+
+def _shares(sources: Sequence[Part]) -> Iterator[list[str]]:
+    """Which files go into one part, in order."""
+    share: list[str] = []
+    rows = 0
+    for source in sources:
+        share.append(source.file)
+        rows += source.rows
+        if rows >= _FULL:
+            yield share
+            share, rows = [], 0
+    if share:
+        yield share
 
 
 def _write_part(path: Path, sources: Sequence[Path], time: str) -> int:

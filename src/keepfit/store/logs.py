@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from keepfit.core.errors import StorageFault
 from keepfit.core.nouns import RECORD_ID
 from keepfit.store import segments
-from keepfit.store.compaction import SEGMENT, Manifest, read_manifest
+from keepfit.store.compaction import SEGMENT, Manifest, conformed, read_manifest, unified
 from keepfit.store.segments import Hashes, Name, Sidecar
 
 Rows = NDArray[np.int64]
+Origins = tuple[list[str], Rows]
+"""Names of segments, and for each row which of them."""
 T = TypeVar("T")
 _ATTEMPTS = 100  # a file taken away by a compaction is looked up anew; a hundred times over means something else
 
@@ -102,11 +104,12 @@ class Sealed:
                 code="corrupt",
             ) from error
 
-    def names(self) -> list[str]:
+    def origins(self) -> Origins:
         """For each row the segment it was written to."""
-        if self.part:
-            return list(self.table([SEGMENT])[SEGMENT].to_pylist())
-        return [str(Name.of(self.path.name))] * self.rows
+        if not self.part:
+            return [str(Name.of(self.path.name))], np.zeros(self.rows, np.int64)
+        encoded = pc.dictionary_encode(one(self.table([SEGMENT])[SEGMENT]))
+        return encoded.dictionary.to_pylist(), np.asarray(encoded.indices, np.int64)
 
     @property
     def hashes(self) -> list[Hashes]:
@@ -156,9 +159,9 @@ class Growing:
         rows = pa.Table.from_batches(found.batches, found.schema).slice(0, self.rows)
         return _taken(rows.select([name for name in columns if name in rows.column_names]), at)
 
-    def names(self) -> list[str]:
+    def origins(self) -> Origins:
         """For each row the segment it was written to."""
-        return [str(Name.of(self.path.name))] * self.rows
+        return [str(Name.of(self.path.name))], np.zeros(self.rows, np.int64)
 
     def contains(self, hashes: Hashes) -> NDArray[np.bool_]:
         """For each hash whether an id of that hash is in it."""
@@ -253,25 +256,42 @@ class Distinct:
 
     def _add(self, hashes: Hashes) -> None:
         new = np.unique(hashes[~segments.among(hashes, self._hashes)])
-        if len(new):
-            self._hashes = np.insert(self._hashes, np.searchsorted(self._hashes, new), new)
+        if len(new):  # two sorted runs, which the stable sort merges in one pass
+            self._hashes = np.sort(np.concatenate([self._hashes, new]), kind="stable")
 
 
-def arrival(pieces: Sequence[Piece]) -> NDArray[np.int64]:
+def stacked(pieces: Sequence[Piece], columns: Sequence[str], *, schema: pa.Schema) -> pa.Table:
+    """These columns of the pieces' rows, one piece after the other; what a piece lacks is null.
+
+    Types are the pieces' own where they have any, else those of `schema`.
+    """
+    if pieces:
+        found = unified([piece.schema for piece in pieces if piece.schema])
+        schema = pa.schema([found.field(name) if name in found.names else schema.field(name) for name in columns])
+    else:
+        schema = pa.schema([schema.field(name) for name in columns])
+    tables = [conformed(piece.table(columns), schema) for piece in pieces]
+    return pa.concat_tables(tables) if tables else schema.empty_table()
+
+
+def arrival(pieces: Sequence[Piece]) -> Rows:
     """For each row of the pieces, one after the other, its place in the order in which rows were appended.
 
     Rows of different writers have no such order; theirs is then that of the segments' names, before and after
     compaction alike.
     """
-    names = [name for piece in pieces for name in piece.names()]
-    codes = pc.dictionary_encode(pa.array(names, pa.string()))
-    order = sorted(range(len(codes.dictionary)), key=lambda at: _age(codes.dictionary[at].as_py()))
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    by_segment = rank[codes.indices.to_numpy()]
-    place = np.empty(len(names), np.int64)
-    place[np.argsort(by_segment, kind="stable")] = np.arange(len(names))
+    origins = [piece.origins() for piece in pieces]
+    names = {name for known, _ in origins for name in known}
+    rank = {name: place for place, name in enumerate(sorted(names, key=_age))}
+    segment = np.concatenate([np.array([rank[name] for name in known])[codes] for known, codes in origins])
+    place = np.empty(len(segment), np.int64)
+    place[np.argsort(segment, kind="stable")] = np.arange(len(segment))
     return place
+
+
+def one(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column in one piece."""
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def _age(name: str) -> tuple[int, str]:

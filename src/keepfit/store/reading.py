@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from keepfit.core.nouns import LABEL, LABEL_TIME, OUTPUT_PREFIX, RECORD_ID, RECORD_TIME, RECORD_VERSION
 from keepfit.store import segments
 from keepfit.store.compaction import conformed, unified
-from keepfit.store.logs import Piece, arrival
+from keepfit.store.labels import NO_LABELS
+from keepfit.store.logs import Piece, arrival, one, stacked
+from keepfit.store.segments import TIME
 
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-TIME = pa.timestamp("us", tz="UTC")
 _LABEL_COLUMNS = (LABEL, LABEL_TIME)
+_BARE = pa.schema([(RECORD_ID, pa.string()), (RECORD_TIME, TIME), (RECORD_VERSION, pa.int32())])
 
 
 @dataclass(frozen=True)
@@ -34,32 +36,6 @@ class Query:
     last: int | None
     by_label: bool
     columns: tuple[str, ...] | None
-
-
-# --- labels ---------------------------------------------------------------------------------------------------------
-
-
-def latest(pieces: Sequence[Piece], as_of: int | None) -> pa.Table:
-    """The Label in force of each id, with the time since when it has been."""
-    if not pieces:
-        return pa.table({RECORD_ID: pa.array([], pa.string()), LABEL: pa.nulls(0), LABEL_TIME: pa.array([], TIME)})
-    rows = _stacked(pieces, (RECORD_ID, LABEL, LABEL_TIME))
-    ids = pc.dictionary_encode(rows[RECORD_ID].combine_chunks())
-    if as_of is None and len(ids.dictionary) == rows.num_rows:
-        return rows
-    codes, times, place = ids.indices.to_numpy(), segments.micros(rows[LABEL_TIME]), arrival(pieces)
-    values = pc.dictionary_encode(rows[LABEL].combine_chunks(), null_encoding="encode").indices.to_numpy()
-    order = np.lexsort((place, times, codes))
-    if as_of is not None:
-        order = order[times[order] <= as_of]
-    if not len(order):
-        return rows.slice(0, 0)
-    codes, values = codes[order], values[order]
-    begins = np.ones(len(order), np.bool_)  # of a run of equal labels of one id
-    begins[1:] = (codes[1:] != codes[:-1]) | (values[1:] != values[:-1])
-    runs = np.flatnonzero(begins)
-    ends = np.append(codes[runs][1:] != codes[runs][:-1], True)  # the last run of its id
-    return rows.take(pa.array(order[runs[ends]]))
 
 
 # --- records --------------------------------------------------------------------------------------------------------
@@ -81,9 +57,13 @@ class _Found:
         return self if mask.all() else self.take(np.flatnonzero(mask))
 
 
-def joined(pieces: Sequence[Piece], labels: pa.Table, query: Query) -> pa.Table:
+Labels = Callable[[pa.Array | None], pa.Table]
+"""Gives the Labels in force, of these ids or of all."""
+
+
+def joined(pieces: Sequence[Piece], labels: Labels, query: Query) -> pa.Table:
     """The Records a Query asks for, with their Labels."""
-    schema = unified([piece.schema for piece in pieces if piece.schema] or [_bare()])
+    schema = unified([piece.schema for piece in pieces if piece.schema] or [_BARE])
     pieces = [piece for piece in pieces if query.end is None or piece.first < query.end]
     if query.last is None or query.labelled:
         return _joined(pieces, labels, query, schema)
@@ -99,7 +79,7 @@ def joined(pieces: Sequence[Piece], labels: pa.Table, query: Query) -> pa.Table:
 def _horizon(pieces: Sequence[Piece], query: Query, wanted: int) -> int | None:
     """The time since which there are at least `wanted` candidates; the Query's own start where there are fewer."""
     columns = (RECORD_TIME,) if query.version is None else (RECORD_TIME, RECORD_VERSION)
-    rows = _stacked(pieces, columns)
+    rows = stacked(pieces, columns, schema=_BARE)
     times = segments.micros(rows[RECORD_TIME])
     times = times[_inside(times, query) & _answered(rows, query)]
     if not 0 < wanted < len(times):
@@ -107,22 +87,34 @@ def _horizon(pieces: Sequence[Piece], query: Query, wanted: int) -> int | None:
     return int(np.partition(times, len(times) - wanted)[len(times) - wanted])
 
 
-def _joined(pieces: Sequence[Piece], labels: pa.Table, query: Query, schema: pa.Schema) -> pa.Table:
+def _joined(pieces: Sequence[Piece], labels: Labels, query: Query, schema: pa.Schema) -> pa.Table:
     inside = [piece for piece in pieces if query.start is None or piece.last >= query.start]
     before = [piece for piece in pieces if query.start is not None and piece.last < query.start]
-    found = _with_labels(_selected(inside, before, query), labels, query)
-    found = _ordered(found, labels, query)
-    if query.last is not None:
-        found = found.take(np.arange(max(0, len(found.at) - query.last), len(found.at)))
-    return _dressed(found, inside, labels, schema=schema, columns=query.columns)
+    found = _selected(inside, before, query)
+    if query.labelled:
+        told = labels(None)
+        found = _with_labels(found, told)
+        found = found.keep(found.label >= 0)
+        found = _latest(
+            _ordered(found, segments.micros(told[LABEL_TIME])[found.label] if query.by_label else None), query
+        )
+    else:
+        found = _latest(_ordered(found), query)
+        told = labels(found.ids) if _asks_for_labels(query) else NO_LABELS
+        found = _with_labels(found, told)
+    return _dressed(found, inside, told, schema=schema, columns=query.columns)
+
+
+def _asks_for_labels(query: Query) -> bool:
+    return query.columns is None or any(name in query.columns for name in _LABEL_COLUMNS)
 
 
 def _selected(inside: Sequence[Piece], before: Sequence[Piece], query: Query) -> _Found:
     """The rows of the interval, one for each id, which the Query's Version answered."""
     keys = (RECORD_ID, RECORD_TIME) if query.version is None else (RECORD_ID, RECORD_TIME, RECORD_VERSION)
-    rows = _stacked(inside, keys)
+    rows = stacked(inside, keys, schema=_BARE)
     times = segments.micros(rows[RECORD_TIME])
-    every = _Found(np.arange(len(times)), times, _one(rows[RECORD_ID]), np.full(len(times), -1))
+    every = _Found(np.arange(len(times)), times, one(rows[RECORD_ID]), np.full(len(times), -1))
     found = _once(every.keep(_inside(times, query)), inside)
     if query.start is not None:
         found = _unseen(found, every.keep(times < query.start).ids, before)
@@ -141,7 +133,7 @@ def _inside(times: Rows, query: Query) -> Mask:
 def _answered(rows: pa.Table, query: Query) -> Mask:
     if query.version is None:
         return np.ones(rows.num_rows, np.bool_)
-    return np.asarray(_one(pc.fill_null(pc.equal(rows[RECORD_VERSION], query.version), False)), np.bool_)
+    return np.asarray(one(pc.fill_null(pc.equal(rows[RECORD_VERSION], query.version), False)), np.bool_)
 
 
 def _once(found: _Found, inside: Sequence[Piece]) -> _Found:
@@ -164,25 +156,31 @@ def _unseen(found: _Found, earlier: pa.Array, before: Sequence[Piece]) -> _Found
     hashes = segments.hash_ids(found.ids) if before else np.empty(0, np.uint64)
     for piece in before:
         if piece.contains(hashes).any():  # perhaps: hashes may agree where ids do not
-            seen |= np.asarray(pc.is_in(found.ids, value_set=_one(piece.table([RECORD_ID])[RECORD_ID])))
+            seen |= np.asarray(pc.is_in(found.ids, value_set=one(piece.table([RECORD_ID])[RECORD_ID])))
     return found.keep(~seen)
 
 
-def _with_labels(found: _Found, labels: pa.Table, query: Query) -> _Found:
+def _with_labels(found: _Found, labels: pa.Table) -> _Found:
     if not labels.num_rows or not len(found.at):
-        return found.keep(np.full(len(found.at), not query.labelled))
-    row = pc.fill_null(pc.index_in(found.ids, value_set=_one(labels[RECORD_ID])), -1).to_numpy()
-    found = replace(found, label=row.astype(np.int64))
-    return found.keep(found.label >= 0) if query.labelled else found
+        return found
+    row = pc.fill_null(pc.index_in(found.ids, value_set=one(labels[RECORD_ID])), -1)
+    return replace(found, label=np.asarray(row, np.int64))
 
 
-def _ordered(found: _Found, labels: pa.Table, query: Query) -> _Found:
-    times = segments.micros(labels[LABEL_TIME])[found.label] if query.by_label else found.times
-    if not (times[1:] <= times[:-1]).any():
+def _ordered(found: _Found, times: Rows | None = None) -> _Found:
+    """By these times, else by record time; by id where they agree."""
+    times = found.times if times is None else times
+    if (times[1:] > times[:-1]).all():
         return found
     keys = pa.table({"time": times, "id": found.ids})
     order = pc.sort_indices(keys, sort_keys=[("time", "ascending"), ("id", "ascending")])
-    return found.take(order.to_numpy().astype(np.int64))
+    return found.take(np.asarray(order, np.int64))
+
+
+def _latest(found: _Found, query: Query) -> _Found:
+    if query.last is None or query.last >= len(found.at):
+        return found
+    return found.take(np.arange(len(found.at) - query.last, len(found.at)))
 
 
 # --- columns --------------------------------------------------------------------------------------------------------
@@ -223,7 +221,7 @@ def _gathered(pieces: Sequence[Piece], at: Rows, schema: pa.Schema) -> pa.Table:
 
 
 def _beside(column: pa.ChunkedArray, rows: Rows) -> pa.Array:
-    return _one(column).take(pa.array(rows, mask=rows < 0))
+    return one(column).take(pa.array(rows, mask=rows < 0))
 
 
 def _order_of_columns(names: Sequence[str]) -> list[str]:
@@ -232,21 +230,3 @@ def _order_of_columns(names: Sequence[str]) -> list[str]:
     version = [RECORD_VERSION] if RECORD_VERSION in names else []
     features = [name for name in names if name not in (*front, *version, *outputs)]
     return [*front, *features, LABEL, *version, LABEL_TIME, *outputs]
-
-
-def _bare() -> pa.Schema:
-    return pa.schema([(RECORD_ID, pa.string()), (RECORD_TIME, TIME), (RECORD_VERSION, pa.int32())])
-
-
-def _stacked(pieces: Sequence[Piece], columns: Sequence[str], *, schema: pa.Schema | None = None) -> pa.Table:
-    """The pieces' rows one after the other; what a piece lacks is null."""
-    if schema is None:
-        known = _bare()
-        found = unified([piece.schema for piece in pieces if piece.schema]) if pieces else known
-        schema = pa.schema([found.field(name) if name in found.names else known.field(name) for name in columns])
-    tables = [conformed(piece.table(columns), schema) for piece in pieces]
-    return pa.concat_tables(tables) if tables else schema.empty_table()
-
-
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -29,6 +29,8 @@ from keepfit.core.nouns import RECORD_ID
 from keepfit.store.disk import lock, still, sync_directory, write_durably
 
 Hashes = NDArray[np.uint64]
+TIME = pa.timestamp("us", tz="UTC")
+"""How all times are kept."""
 
 _OPEN = re.compile(r"(?P<writer>.+)-(?P<number>\d{8})\.open")
 _SEALED = re.compile(r"(?P<writer>.+)-(?P<number>\d{8})-(?P<rows>\d+)\.arrow")
@@ -108,7 +110,7 @@ def micros(times: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
     """A column of times as microseconds since 1970."""
     if isinstance(times, pa.ChunkedArray):
         times = times.combine_chunks()
-    counted = times.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+    counted = times.cast(TIME).cast(pa.int64())
     return np.asarray(counted, np.int64)
 
 

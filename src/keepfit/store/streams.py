@@ -14,8 +14,9 @@ import pyarrow as pa
 from keepfit.core.nouns import LABEL_TIME, RECORD_TIME
 from keepfit.store import segments
 from keepfit.store.compaction import compact
+from keepfit.store.labels import in_force
 from keepfit.store.logs import Distinct, Log, Piece
-from keepfit.store.reading import Query, joined, latest
+from keepfit.store.reading import Query, joined
 from keepfit.store.writers import LABELS, RECORDS, LabelWriter, SegmentWriter
 
 __all__ = ["Counts", "LabelWriter", "SegmentWriter", "Stream"]
@@ -81,7 +82,10 @@ class Stream:
             by_label=order == "label",
             columns=None if columns is None else tuple(columns),
         )
-        labels = self._labels.consistently(lambda pieces: latest(pieces, query.as_of))
+
+        def labels(ids: pa.Array | None) -> pa.Table:
+            return self._labels.consistently(lambda pieces: in_force(pieces, as_of=query.as_of, ids=ids))
+
         return self._records.consistently(lambda pieces: joined(pieces, labels, query))
 
     def compact(self) -> int:

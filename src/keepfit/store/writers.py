@@ -16,9 +16,8 @@ from keepfit.core.nouns import LABEL, LABEL_TIME, RECORD_ID, RECORD_TIME
 from keepfit.store import segments
 from keepfit.store.compaction import read_manifest
 from keepfit.store.disk import fault, lock, still, sync_directory
-from keepfit.store.segments import Name
+from keepfit.store.segments import TIME, Name
 
-TIME = pa.timestamp("us", tz="UTC")
 RECORDS, LABELS = "segments", "labels"
 
 
