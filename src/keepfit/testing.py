@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from keepfit.core.protocols import Detector, Gate, Learner, Trigger
+    from keepfit.store.blobs import Blobs
+    from keepfit.store.ledger import Ledger
 
 
 def check_gate(gate: Gate) -> None:
@@ -157,3 +159,71 @@ def check_trigger(trigger: Trigger) -> None:
         assert trigger.decide(pulse) == trigger.decide(pulse), f"{trigger!r} does not decide the same on the same pulse"
     again = from_plain(tuple[Protocol, ...], to_plain((trigger,)))
     assert again == (trigger,), f"{trigger!r} does not come back from plain data: {again!r}"
+
+
+def check_blobs(blobs: Blobs) -> None:
+    """A store of blobs gives back what it took under the same name, and nothing under any other."""
+    from hashlib import sha256
+
+    from keepfit.core.errors import NotFound
+
+    for data in (b"", b"x", bytes(range(256)) * 4096):
+        digest = blobs.put(data)
+        assert digest == sha256(data).hexdigest(), f"{blobs!r} names a blob {digest}"
+        assert blobs.put(data) == digest, f"{blobs!r} names the same bytes differently"
+        assert blobs.has(digest), f"{blobs!r} does not know what it has just taken"
+        assert blobs.get(digest) == data, f"{blobs!r} gives other bytes than it took"
+        assert blobs.path(digest).read_bytes() == data, f"{blobs!r} keeps other bytes than it took"
+    for absent in ("0" * 64, "../x", ""):
+        try:
+            blobs.get(absent)
+        except NotFound:
+            continue
+        raise AssertionError(f"{blobs!r} has something under the name {absent!r}")
+
+
+def check_ledger(ledger: Ledger, *, service: str = "law-suite") -> None:
+    """A ledger keeps facts as they were, in order, all or nothing, and finds them; `service` must be new to it."""
+    from datetime import UTC, datetime
+    from math import inf, isnan, nan
+
+    from keepfit.core.facts import Decided, RunFinished, Watched
+    from keepfit.core.nouns import Measurement
+
+    time = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
+    measured = (Measurement("m", "x", inf, nan, 0.5, 0.1, 1, 2, True),)
+    facts = (
+        Decided(service=service, time=time, fire=False, reason="é ' \" % \0"),
+        Watched(service=service, time=time, monitor="m", records=1, labels=0, measurements=(), findings=()),
+        Decided(service=service, time=time, fire=True, reason="second"),
+    )
+    last = ledger.append(*facts)
+    rows = ledger.facts(service)
+    assert tuple(row.fact for row in rows) == facts, f"{ledger!r} does not give back what it took"
+    numbers = [row.seq for row in rows]
+    assert numbers == sorted(set(numbers)), f"{ledger!r} does not number facts in order"
+    assert numbers[-1] == last == ledger.append(), f"{ledger!r} miscounts its last fact"
+    assert [row.fact for row in ledger.facts(service, Decided)] == [facts[0], facts[2]], f"{ledger!r} mixes up kinds"
+    assert ledger.facts(service, after=numbers[1]) == rows[2:], f"{ledger!r} does not read on from a number"
+    assert ledger.facts(service, newest=True, limit=1) == rows[2:], f"{ledger!r} does not find the newest"
+    assert ledger.last(Watched, service, subject="m") == facts[1], f"{ledger!r} does not find a fact by its subject"
+    assert ledger.last(Watched, service, subject="n") is None, f"{ledger!r} finds a fact that is not there"
+    assert service in ledger.services(), f"{ledger!r} does not list its services"
+    ledger.append(
+        Watched(service=service, time=time, monitor="n", records=1, labels=0, measurements=measured, findings=())
+    )
+    odd = ledger.last(Watched, service)
+    assert odd is not None, f"{ledger!r} loses a fact with numbers that are none"
+    assert odd.measurements[0].statistic == inf, f"{ledger!r} changes infinity"
+    assert isnan(odd.measurements[0].p_value), f"{ledger!r} changes NaN"
+    try:
+        ledger.append(facts[0], Decided(service=service, time=time, fire="no", reason="x"))  # type: ignore[arg-type]
+    except Exception:  # noqa: BLE001  # whatever it raises
+        assert len(ledger.facts(service)) == 4, f"{ledger!r} keeps part of what it refused"
+    else:
+        raise AssertionError(f"{ledger!r} takes a fact it cannot give back")
+    run = {"key": "k", "run": f"{service}-run", "step": "train", "update": "u", "cpu_seconds": 1.0, "wall_seconds": 1.0}
+    done = RunFinished(service=service, time=time, outputs={"bundle": "d"}, result={"auc": 0.5, "rows": 3}, **run)  # type: ignore[arg-type]
+    ledger.append(done, done)
+    assert [metric.value for metric in ledger.metrics(service)] == [0.5, 3.0], f"{ledger!r} does not keep metrics"
+    assert [edge.digest for edge in ledger.edges(run=f"{service}-run")] == ["d"], f"{ledger!r} does not keep edges"

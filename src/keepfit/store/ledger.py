@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-from keepfit.core.errors import DataInvalid, NotFound, StorageFault, Unavailable
+from keepfit.core.errors import DataInvalid, MissingExtra, NotFound, StorageFault, Unavailable
 from keepfit.core.facts import KINDS, Fact, RunFinished, RunStarted
 from keepfit.core.nouns import Digest
 from keepfit.store.migrations import current, migrate
@@ -72,11 +72,13 @@ class Ledger:
     """
 
     def __init__(self, place: str | Path, *, readonly: bool = False) -> None:
-        url = str(place) if "://" in str(place) else ""
-        if not url and readonly and not Path(place).is_file():
-            raise NotFound(f"{place}: there is no ledger; `keepfit up` creates one")
-        self._place = str(place)
-        self._engine = sa.create_engine(url) if url else _sqlite(Path(place), readonly=readonly)
+        url = sa.make_url(str(place)) if "://" in str(place) else sa.URL.create("sqlite", database=str(place))
+        self._place = url.render_as_string() if "://" in str(place) else str(place)  # never with its password
+        if url.get_backend_name() == "sqlite":
+            self._engine = _sqlite(url, readonly=readonly)
+        else:
+            self._engine = _server(url)
+        self._readonly = readonly
         weakref.finalize(self, self._engine.dispose)  # whoever forgets to close it leaves no connection open
         with self._faults():
             with self._engine.connect() as connection:
@@ -89,6 +91,8 @@ class Ledger:
 
     def append(self, *facts: Fact) -> int:
         """Append facts in one transaction; the number of the last (of the ledger's last, without any)."""
+        if self._readonly:
+            raise StorageFault(f"{self._place}: was opened for reading only")
         rows = [_row(fact) for fact in facts]
         with self._faults():
             if not rows:
@@ -213,13 +217,22 @@ class Ledger:
 _TURNSTILE = 7_310_872_195  # any number, so long as all writers of a PostgreSQL ledger use this one
 
 
+def _server(url: sa.URL) -> sa.Engine:
+    try:
+        return sa.create_engine(url)
+    except ModuleNotFoundError as error:
+        raise MissingExtra(str(error.name), "postgres") from error
+
+
 # --- SQLite ---------------------------------------------------------------------------------------------------------
 
 
-def _sqlite(path: Path, *, readonly: bool) -> sa.Engine:
-    if not readonly:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)), connect_args={"timeout": _WAIT})
+def _sqlite(url: sa.URL, *, readonly: bool) -> sa.Engine:
+    path = Path(url.database or "")
+    if readonly and not path.is_file():
+        raise NotFound(f"{path}: there is no ledger; `keepfit up` creates one")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(url, connect_args={"timeout": _WAIT})
     event.listen(engine, "connect", _settings(readonly))
     event.listen(engine, "begin", _begin)
     return engine
