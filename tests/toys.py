@@ -59,6 +59,8 @@ class Toy:
             return np.full((len(X) + 1, 2), 0.5)
         if self.fault == "hang-on-666" and (np.asarray(X["count"]) == 666).any():
             time.sleep(60)
+        if self.fault == "slow-on-666" and (np.asarray(X["count"]) == 666).any():
+            time.sleep(1.5)
         amount = np.nan_to_num(np.asarray(X["amount"], dtype=float))
         score = self.bias + amount + np.asarray(X["count"]) / 10 + (np.asarray(X["city"]) == "Rome")
         p = 1 / (1 + np.exp(-(score + np.asarray(X["new"]) / 2)))
@@ -70,7 +72,7 @@ class Toy:
 
 def probability(signature: Signature, inputs: dict[str, np.ndarray], bias: float) -> np.ndarray:
     """What a toy answers, computed here."""
-    if signature is TENSOR:
+    if signature == TENSOR:
         score = inputs["x"].astype(np.float64).sum(axis=1) + bias
     else:
         score = bias + np.nan_to_num(inputs["amount"]) + inputs["count"] / 10 + (inputs["city"] == "Rome")
@@ -81,7 +83,7 @@ def probability(signature: Signature, inputs: dict[str, np.ndarray], bias: float
 def examples(signature: Signature, rows: int = 8) -> dict[str, np.ndarray]:
     """Deterministic inputs."""
     random = np.random.default_rng(0)
-    if signature is TENSOR:
+    if signature == TENSOR:
         return {"x": random.normal(size=(rows, WIDTH)).astype(np.float32)}
     return {
         "amount": np.where(np.arange(rows) % 3 == 1, np.nan, random.normal(size=rows)),
@@ -96,7 +98,7 @@ def bundle(directory: Path, *, bias: float = 0.0, signature: Signature = TENSOR,
     """Write a Bundle; `fault` makes it misbehave (see TOY; for ONNX: `nan`), `golden` shifts its golden answers."""
     directory.mkdir(parents=True)
     packed = (("x", ("x",)),)
-    if signature is not TENSOR:
+    if signature != TENSOR:
         packed = (("amount", ("amount",)), ("count", ("count",)), ("city", ("city",)), ("new", ("new",)))
     made = Bundle(
         service="toy", runtime=runtime, task=Task.BINARY, signature=signature, label=Field("late", DType.INT64),
@@ -129,7 +131,7 @@ def _golden(signature: Signature, bias: float) -> pa.Table:
 def _graph(signature: Signature, bias: float, fault: str) -> onnx.ModelProto:
     const = lambda name, value: numpy_helper.from_array(np.asarray(value), name)  # noqa: E731
     constants = [const("bias", np.float64(np.nan if fault == "nan" else bias)), const("half", np.float64(0.5))]
-    if signature is TENSOR:
+    if signature == TENSOR:
         inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, WIDTH])]
         constants.append(const("ones", np.ones(WIDTH)))
         nodes = [

@@ -180,7 +180,7 @@ class Front:
         return await self._asked[number]
 
     async def _on_prepare(self, said: dict[str, Any]) -> dict[str, Any]:
-        await self._slot.prepare(said["version"], said["digest"])
+        await self._slot.prepare(said["version"], said["digest"], back=said["back"])
         return {}
 
     async def _on_commit(self, said: dict[str, Any]) -> dict[str, Any]:

@@ -78,9 +78,7 @@ class _Worker:
     async def end(self, patience: float = 0.0) -> None:
         """Let the process end within `patience` seconds, then kill it."""
         process = self.process
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        self._hang_up()
         if process is None:
             return
         with contextlib.suppress(TimeoutError):
@@ -89,6 +87,11 @@ class _Worker:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+
+    def _hang_up(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
 
     async def _listen(self, reader: asyncio.StreamReader, team: Fronts) -> None:
         with contextlib.suppress(ConnectionError):
@@ -100,6 +103,7 @@ class _Worker:
                 waiting = self._waiting.get(reply.get("n"))
                 if waiting is not None and not waiting.done():
                     waiting.set_result(reply)
+        self._hang_up()
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(ConnectionError("it ended"))

@@ -160,8 +160,9 @@ class Runner:
 
     async def _swap(self, version: int, digest: str) -> dict[str, Any]:
         began = time.perf_counter()
-        live = self._committed
-        replies = await self._fronts.ask({"do": "prepare", "version": version, "digest": digest})
+        live, wanted = self._committed, {"version": version, "digest": digest}
+        back = live is not None and live.previous == wanted
+        replies = await self._fronts.ask({"do": "prepare", **wanted, "back": back})
         bad = next((reply for reply in replies if not reply["ok"]), None)
         if bad or not replies:
             await self._fronts.ask({"do": "discard"})
@@ -169,7 +170,7 @@ class Runner:
                 raise Unavailable("no front worker is running; they are being started")
             raise Refused(bad["error"], code=bad["code"])
         prepared = time.perf_counter()
-        if live is None or live.plain != {"version": version, "digest": digest}:
+        if live is None or live.plain != wanted:
             await self._commit(Committed(version, digest, live.plain if live else None))
         await self._fronts.ask({"do": "commit", "version": version}, patience=_COMMIT, or_end=True)
         committed = time.perf_counter()

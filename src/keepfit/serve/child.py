@@ -67,16 +67,19 @@ def outputs_of(bundle: Bundle, estimator: Any, inputs: dict[str, NDArray[Any]]) 
     """The Signature's outputs, whatever type and order the estimator answers in."""
     frame = frame_of(bundle, inputs)
     types = {field.name: numpy_type(field.dtype) for field in bundle.signature.outputs}
-    outputs = {"prediction": np.asarray(estimator.predict(frame))}
+    outputs = {"prediction": np.asarray(estimator.predict(frame)).reshape(-1)}
     if bundle.task is not Task.REGRESSION:
-        classes = [value.item() if isinstance(value, np.generic) else value for value in estimator.classes_]
-        order = [classes.index(value) for value in bundle.classes]
-        probabilities = np.asarray(estimator.predict_proba(frame))[:, order]
-        if bundle.task is Task.BINARY:
-            outputs["probability"] = probabilities[:, -1]
-        else:
-            outputs["probabilities"] = probabilities
+        outputs |= _probabilities(bundle, estimator, np.asarray(estimator.predict_proba(frame)))
     return {name: outputs[name].astype(dtype, copy=False) for name, dtype in types.items()}
+
+
+def _probabilities(bundle: Bundle, estimator: Any, found: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """In the order of the Bundle's classes; one that the estimator has never seen is impossible to it."""
+    own = [value.item() if isinstance(value, np.generic) else value for value in estimator.classes_]
+    if bundle.task is Task.BINARY:
+        return {"probability": found[:, own.index(bundle.classes[-1])]}
+    padded = np.concatenate([found, np.zeros((len(found), 1))], axis=1)
+    return {"probabilities": padded[:, [own.index(v) if v in own else len(own) for v in bundle.classes]]}
 
 
 def _told(error: Exception) -> bytes:

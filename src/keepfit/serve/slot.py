@@ -91,8 +91,11 @@ class Slot:
         if routing.retired and not routing.leases:
             self._close(routing)
 
-    async def prepare(self, version: int, digest: Digest) -> None:
-        """First phase: have the Version loaded and proved; Refused where it may not take the live one's place."""
+    async def prepare(self, version: int, digest: Digest, *, back: bool = False) -> None:
+        """First phase: have the Version loaded and proved; Refused where it may not take the live one's place.
+
+        Going `back` to the Version before is never refused for its Signature: its callers are the older ones.
+        """
         await self.discard()
         resident = self.find(version)
         if resident is not None:
@@ -101,7 +104,7 @@ class Slot:
             self._prepared = resident
             return
         routing = await asyncio.to_thread(self._open, version, digest)
-        if self.live is not None:
+        if self.live is not None and not back:
             relation = compare(self.live.bundle.signature, routing.bundle.signature)
             if relation.kind is Compatibility.BREAKING:
                 await asyncio.to_thread(routing.predictor.close)
