@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from keepfit.core.errors import KeepfitError
+from keepfit.core.imports import do_without
 from keepfit.core.places import Places
 from keepfit.core.registry import canonical, from_plain
 from keepfit.loop.executors import Ended
@@ -49,6 +50,8 @@ def main(argv: list[str]) -> int:
     given = step_aside(work.resources.memory, work.resources.threads)
     print(f"step {work.step} of {work.service}: {given}", flush=True)
     began = time.monotonic()
+    if work.step != "train":  # only estimators see data frames
+        do_without("pandas")
     try:
         from keepfit.loop.steps import perform_step  # after the priority was lowered: imports cost the most
 

@@ -190,7 +190,14 @@ def _start(todo: Work, hands: Hands) -> tuple[Fact, ...]:
     now = hands.clock.now()
     return (
         RunStarted(
-            service=todo.service, time=now, key=todo.key, run=run, step=todo.step, update=todo.update, process=process
+            service=todo.service,
+            time=now,
+            key=todo.key,
+            run=run,
+            step=todo.step,
+            update=todo.update,
+            process=process,
+            inputs=todo.inputs,
         ),
     )
 
