@@ -6,15 +6,25 @@ before, and is live at that very moment: a calendar job that takes no time, hold
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
+from threadpoolctl import threadpool_limits
 
-from keepfit.edge.demo.flights import FEATURES, Year
+from keepfit.edge.demo.flights import FEATURES, Year, load
 from keepfit.edge.demo.service import flights
+from keepfit.edge.worker import step_aside
+
+_JANUARY = 0  # the task of the frozen model, beside those of the months
+
+Answers = dict[int, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -25,24 +35,55 @@ class Baselines:
     monthly: np.ndarray
 
 
-def answer(year: Year, until: int) -> Baselines:
-    """Fit both and let them answer the flights from February up to row `until`."""
-    frame = year.table.select(FEATURES).to_pandas()
-    late = year.table["late"].to_pandas().to_numpy()
-    has_label = ~pd.isna(late)
-    frozen, monthly = (np.full(len(frame), np.nan) for _ in range(2))
-    january = _fitted(frame, late, has_label & (year.month == 1))
-    for month in range(2, 13):
-        rows = np.flatnonzero((year.month == month) & (np.arange(len(frame)) < until))
-        if not len(rows):
-            break
-        model = january if month == 2 else _fitted(frame, late, has_label & (year.month < month))
-        frozen[rows] = january.predict_proba(frame.iloc[rows])[:, 1]
-        monthly[rows] = model.predict_proba(frame.iloc[rows])[:, 1]
-    return Baselines(frozen, monthly)
+class Baselining:
+    """Fits and answers beside the demo at the lowest priority, and what is left at the end at the usual one."""
+
+    def __init__(self, months: Sequence[int]) -> None:
+        self._pool = _processes(1, aside=True)
+        tasks = [*sorted(months, reverse=True), _JANUARY]  # the longest first
+        self._tasks = {task: self._pool.submit(_answers, task) for task in tasks}
+
+    def finish(self, year: Year) -> Baselines:
+        """Wait for all answers."""
+        with _processes(2, aside=False) as quick:
+            for task, future in self._tasks.items():
+                if future.cancel():
+                    self._tasks[task] = quick.submit(_answers, task)
+            answers = {task: future.result() for task, future in self._tasks.items()}
+        frozen, monthly = (np.full(year.table.num_rows, np.nan) for _ in range(2))
+        for task, answered in answers.items():
+            for month, given in answered.items():
+                (frozen if task == _JANUARY else monthly)[year.month == month] = given
+        return Baselines(frozen, monthly)
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _fitted(frame: pd.DataFrame, late: np.ndarray, chosen: np.ndarray) -> Any:
-    model = clone(flights.estimator)
+def _processes(count: int, *, aside: bool) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(count, get_context("spawn"), _begin, (aside,))
+
+
+def _begin(aside: bool) -> None:
+    threadpool_limits(1)  # on a busy machine OpenMP's threads wait for each other, spinning, for minutes
+    if aside:
+        step_aside(None, 1)
+
+
+def _answers(task: int) -> Answers:
+    """Fit on all labels of the months before one and answer that month; the frozen model answers all."""
+    year, frame, late = _data()
+    months = range(2, 13) if task == _JANUARY else (task,)
+    chosen = ~pd.isna(late) & (year.month < (task or 2))
+    model: Any = clone(flights.estimator)
     model[-1].random_state = flights.recipe.seed
-    return model.fit(frame[chosen], late[chosen].astype(bool))
+    model.fit(frame[chosen], late[chosen].astype(bool))
+    return {month: model.predict_proba(frame[year.month == month])[:, 1] for month in months}
+
+
+@cache
+def _data() -> tuple[Year, pd.DataFrame, np.ndarray]:
+    """The year as the estimator takes it, once per process."""
+    year = load()
+    return year, year.table.select(FEATURES).to_pandas(), year.table["late"].to_pandas().to_numpy()

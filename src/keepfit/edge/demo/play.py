@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +25,7 @@ from keepfit.core.clock import SharedClock
 from keepfit.core.errors import MissingExtra, Unavailable
 from keepfit.core.places import Places
 from keepfit.core.registry import to_plain
-from keepfit.edge.demo import flights, planted, story
+from keepfit.edge.demo import flights, planted, score, story
 from keepfit.edge.demo.connection import Connection
 from keepfit.edge.demo.flights import Year
 from keepfit.edge.demo.page import page
@@ -106,10 +106,25 @@ async def _demo(wishes: Wishes, console: Console, began: float) -> Report:
         clock = _prepare(folder, year)
         places = Places(folder / ".keepfit")
         screen.say("$ keepfit up service.py        (trains v1 on January, starts control and runner)")
-        with _control(folder, places):
-            told, sent, cases = await _live(wishes, year, folder=folder, clock=clock, screen=screen, began=began)
-        screen.say("Every answer is computed once more with the Bundle it names; the baselines are fitted …", "dim")
-        return await _report(year, places, told=told, sent=sent, cases=cases, began=began, wishes=wishes)
+        with ExitStack() as beside:
+            with _control(folder, places):
+                from keepfit.edge.demo.baselines import Baselining  # scikit-learn and pandas, while control starts
+
+                others = beside.enter_context(closing(Baselining(_months(wishes.until))))
+                told, sent, cases = await _live(wishes, year, folder=folder, clock=clock, screen=screen, began=began)
+            screen.say("Every answer is computed once more with the Bundle it names; the baselines are fitted …", "dim")
+            trees = Trees(places.trees)
+            torn, fitted = await asyncio.gather(
+                asyncio.to_thread(score.torn, year, sent.log, trees, told.situation.bundles),
+                asyncio.to_thread(others.finish, year),
+            )
+        ways = {"frozen": fitted.frozen, "monthly": fitted.monthly, "keepfit": sent.log.probability}
+        return _report(year, ways, told=told, sent=sent, cases=cases, rest=_rest(wishes, sent, torn=torn, began=began))
+
+
+def _months(until: datetime) -> list[int]:
+    """The months from February that begin before a moment."""
+    return [month for month in range(2, 13) if BEGIN.replace(month=month) < until]
 
 
 def _prepare(folder: Path, year: Year) -> SharedClock:
@@ -205,28 +220,24 @@ async def _runner(address: str, token: str, folder: Path) -> str:
     raise Unavailable(f"the runner did not get ready; its log is in {folder}")
 
 
-async def _report(
-    year: Year, places: Places, *, told: Story, sent: Traffic, cases: Planted, began: float, wishes: Wishes
-) -> Report:
-    from keepfit.edge.demo import baselines, score  # scikit-learn and pandas: only now, and only here
-
+def _rest(wishes: Wishes, sent: Traffic, *, torn: int, began: float) -> dict[str, Any]:
+    """What of the report only this module knows."""
     until = min(wishes.until, sent.now + timedelta(hours=1))
-    start, stop = int(np.searchsorted(year.month, 2)), year.rows_before(until)
-    versions = told.situation.bundles
-    torn, others = await asyncio.gather(
-        asyncio.to_thread(score.torn, year, sent.log, Trees(places.trees), versions),
-        asyncio.to_thread(baselines.answer, year, stop),
-    )
-    answers = {"frozen": others.frozen, "monthly": others.monthly, "keepfit": sent.log.probability}
     early = (f"Time was over before the year was: it ends on {until:%d %B}. Something else kept the machine busy.",)
-    rest = {
+    return {
         "torn_answers": torn,
         "until": until.isoformat(),
         "asked_until": wishes.until.isoformat(),
         "seconds": round(time.monotonic() - began, 1),
         "notes": (*(early if until < wishes.until - timedelta(days=1) else ()), *_NOTES),
     }
-    months = score.months(year, answers, start, stop)
+
+
+def _report(
+    year: Year, ways: dict[str, np.ndarray], *, told: Story, sent: Traffic, cases: Planted, rest: dict[str, Any]
+) -> Report:
+    start, stop = int(np.searchsorted(year.month, 2)), year.rows_before(datetime.fromisoformat(rest["until"]))
+    months = score.months(year, ways, start, stop)
     return report(sent.log, told, months=months, latency=score.latency(sent.log), planted=cases, rest=rest)
 
 

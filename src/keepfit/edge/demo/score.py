@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
-from sklearn.metrics import log_loss, roc_auc_score
+import pyarrow.compute as pc
 
 from keepfit.core.nouns import Digest
 from keepfit.edge.demo.flights import Year
@@ -80,15 +79,17 @@ def _as_said(year: Year, log: Log, trees: Trees, digest: Digest, rows: np.ndarra
 
 def months(year: Year, answers: Mapping[str, np.ndarray], start: int, stop: int) -> list[Month]:
     """The flights [start, stop) month by month; every way of answering is scored on the same flights."""
-    late = year.table["late"].to_pandas().to_numpy()
+    from sklearn.metrics import log_loss, roc_auc_score
+
+    late = pc.fill_null(year.table["late"], False).to_numpy()
     row = np.arange(len(late))
-    usable = ~pd.isna(late) & (row >= start) & (row < stop)
+    usable = pc.is_valid(year.table["late"]).to_numpy() & (row >= start) & (row < stop)
     for given in answers.values():
         usable &= ~np.isnan(given)
     found = []
     for month in range(1, 13):
         rows = np.flatnonzero(usable & (year.month == month))
-        truth = late[rows].astype(bool)
+        truth = late[rows]
         if not len(rows) or truth.all() or not truth.any():
             continue
         found.append(
