@@ -25,6 +25,7 @@ _LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode())
 _HEADERS = 2**16  # bytes that a request's line and headers may have
 _PIPELINED = 32  # requests of one connection that may wait for their turn
 _PATIENCE = 60.0  # seconds from the first byte of a request to its last
+_LINGER = 1.0  # seconds in which a refused caller may still be sending
 _GRACE = 0.2  # seconds in which an open connection may still send a request when draining begins
 
 
@@ -84,7 +85,9 @@ class Door:
         while self.connections:
             late = monotonic() > deadline
             for connection in list(self.connections):
-                if late or connection.idle:
+                if late:
+                    connection.abort()
+                elif connection.idle:
                     connection.close()
             await asyncio.sleep(0.01)
 
@@ -114,7 +117,7 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._parts: list[bytes] = []
         self._size = self._head = 0
-        self._continue = False
+        self._continue = self._headed = False
 
     @property
     def idle(self) -> bool:
@@ -125,6 +128,11 @@ class Connection(asyncio.Protocol):
         """Close when what was written has gone out."""
         self._ending = True
         self._transport.close()
+
+    def abort(self) -> None:
+        """Close whatever has not gone out yet."""
+        self._ending = True
+        self._transport.abort()
 
     def refuse(self, answer: Answer) -> None:
         """Answer what cannot be understood, and close."""
@@ -150,14 +158,15 @@ class Connection(asyncio.Protocol):
         """Parse; complete requests are answered by the callbacks below."""
         if self._ending:
             return
+        began = self.began
         try:
             self._parser.feed_data(data)
         except self._door_errors() as error:
             self._misread(data, error)
             return
-        if self.began and not self._size:
+        if began and began == self.began and not self._headed:  # still the headers of the same request
             self._head += len(data)
-            if self._head > _HEADERS and not self._parts:
+            if self._head > _HEADERS:
                 self.refuse(refusal(431, "headers_too_large", f"the headers have more than {_HEADERS} bytes"))
 
     def pause_writing(self) -> None:
@@ -187,6 +196,7 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The body comes next; who asks whether to send it is told."""
+        self._headed = True
         if self._continue and not self._waiting and self._task is None:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -245,8 +255,16 @@ class Connection(asyncio.Protocol):
             b"connection: close\r\n" if last else b"",
         )
         self._transport.write(head if request.method == "HEAD" else head + answer.body)
-        if last:
+        if request.refused and last:
+            self._linger()
+        elif last:
             self.close()
+
+    def _linger(self) -> None:
+        """Close, but read on for a moment: a close with bytes unread would take the answer back from the caller."""
+        self._ending = True
+        self._transport.write_eof()
+        asyncio.get_running_loop().call_later(_LINGER, self._transport.close)
 
     def _breathe(self) -> None:
         """Read on, or not, by how much waits to be answered and to be read by the other side."""
