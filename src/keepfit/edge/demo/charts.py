@@ -85,10 +85,10 @@ def timeline(
         return left + (moment - begin) / (end - begin) * (WIDTH - left - 12)
 
     parts = []
-    for first, number, harmful in versions:
+    for place, (first, number, harmful) in enumerate(versions):
         after = [moment for moment, _, _ in versions if moment > first]
         stop = min(after, default=end)
-        parts.append(_band(x(first), x(stop), number, harmful=harmful))
+        parts.append(_band(x(first), x(stop), number, style="harmful" if harmful else ("odd", "even")[place % 2]))
     parts.append(_text(left - 10, 39, "live version", "row", anchor="end"))
     for i, name in enumerate(rows):
         level = 78 + 26 * i
@@ -104,12 +104,13 @@ def timeline(
     return _svg("Which version was live, and what happened", height, parts)
 
 
-def _band(left: float, right: float, number: int, *, harmful: bool) -> str:
-    style = "band harmful" if harmful else f"band {'even' if number % 2 else 'odd'}"
+def _band(left: float, right: float, number: int, *, style: str) -> str:
     width = max(1.5, right - left - 1.5)
     label = _text((left + right) / 2, 39, f"v{number}", "inband", anchor="middle") if width > 20 else ""
-    told = f"<title>v{number}{' (planted, harmful)' if harmful else ''}</title>"
-    return f'<g class="{style}">{told}<rect x="{left:.1f}" y="20" width="{width:.1f}" height="30" rx="3"/>{label}</g>'
+    told = f"<title>v{number}{' (planted, harmful)' if style == 'harmful' else ''}</title>"
+    return (
+        f'<g class="band {style}">{told}<rect x="{left:.1f}" y="20" width="{width:.1f}" height="30" rx="3"/>{label}</g>'
+    )
 
 
 def _months(begin: datetime, end: datetime) -> list[datetime]:

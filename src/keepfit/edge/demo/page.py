@@ -85,7 +85,7 @@ def _quality(found: Report) -> str:
         drawn = [Line(way, title, [getattr(m, metric)[way] for m in found.months]) for way, title in WAYS.items()]
         means = ", ".join(f"{title} {mean_of(found, metric, way):.3f}" for way, title in WAYS.items())
         charts += f"<h2>{name} by month</h2><p class='soft'>{better.capitalize()} is better. Mean of the months: "
-        charts += f"{escape(means)}.</p><figure>{lines(places, drawn, title=f'{name} by month')}</figure>"
+        charts += f"{escape(means)}.{_dip(found)}</p><figure>{lines(places, drawn, title=f'{name} by month')}</figure>"
     rows = [
         [m.month, f"{m.flights:,}", f"{m.late_share:.1%}"]
         + [f"{m.auc[way]:.3f}" for way in WAYS]
@@ -94,6 +94,14 @@ def _quality(found: Report) -> str:
     ]
     head = ["month", "flights", "late", *(f"AUC {w}" for w in WAYS.values()), *(f"log-loss {w}" for w in WAYS.values())]
     return f"{charts}<details><summary>The numbers</summary>{table(head, rows)}</details>"
+
+
+def _dip(found: Report) -> str:
+    case = found.planted
+    if not case.rolled_back:
+        return ""
+    month = f"{datetime.fromisoformat(case.forced_live):%B}"
+    return f" In {month}, the planted harmful version answered for {case.wrong_for_days:.1f} days of keepfit's."
 
 
 def _year(found: Report) -> str:
