@@ -21,8 +21,6 @@ from keepfit.serve.http import JSON
 from keepfit.serve.runtimes import load, rehearse
 from keepfit.serve.wire import Inference, Labels, Rows
 
-_WARM_UPS = 3
-
 
 class Routing:
     """One loaded Version and everything that answering with it needs."""
@@ -50,8 +48,7 @@ def open_routing(service: str, version: int, digest: Digest, directory: Path) ->
     try:
         if bundle.service != service:
             raise Refused(f"the Bundle was made for service '{bundle.service}', not '{service}'", code="wrong_service")
-        for _ in range(_WARM_UPS):
-            error = rehearse(directory, bundle, predictor)
+        error = rehearse(directory, bundle, predictor)  # which also warms it up
         if not error <= bundle.tolerance:
             raise Refused(
                 f"v{version} misses its golden examples by {error:.3g}; at most {bundle.tolerance:g} is allowed",

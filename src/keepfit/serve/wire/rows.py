@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -32,6 +33,7 @@ class Rows:
     def __init__(self, signature: Signature) -> None:
         self._fields = signature.inputs
         self._outputs = signature.outputs
+        self._getters = [(field, attrgetter(f"x{i}")) for i, field in enumerate(signature.inputs)]
         row = msgspec.defstruct(
             "Row",
             [("id", str, ""), *((f"x{i}", _type(field)) for i, field in enumerate(signature.inputs))],
@@ -60,7 +62,7 @@ class Rows:
         rows = [found] if single else found
         if not rows:
             raise SignatureInvalid("the request has no rows; send at least one", code="empty_batch")
-        inputs = {field.name: _column(field, [getattr(row, f"x{i}") for row in rows]) for i, field in self._numbered()}
+        inputs = {field.name: _column(field, list(map(get, rows))) for field, get in self._getters}
         return Batch(self._ids(rows), len(rows), inputs, single)
 
     def encode(self, ids: list[str], outputs: dict[str, NDArray[Any]], *, single: bool) -> bytes:
@@ -68,9 +70,6 @@ class Rows:
         columns = [outputs[field.name].tolist() for field in self._outputs]
         answers = [self._answer(*values) for values in zip(ids, *columns, strict=True)]
         return _encode(answers[0] if single else answers)
-
-    def _numbered(self) -> enumerate[Field]:
-        return enumerate(self._fields)
 
     def _ids(self, rows: list[Any]) -> list[str]:
         ids = [row.id for row in rows]
