@@ -100,7 +100,9 @@ def test_the_pace_slows_while_the_loop_works_and_rises_when_time_runs_out() -> N
     assert pace.speed(FEBRUARY) == 3600.0
     pace.seconds = 1.0
     assert pace.speed(FEBRUARY) == 7200.0
-    pace.is_busy = False
+    pace.is_harmed = True
+    assert pace.speed(FEBRUARY) == 3600.0
+    pace.is_busy = pace.is_harmed = False
     assert pace.speed(FEBRUARY) == 2.5 * 86400.0
 
 

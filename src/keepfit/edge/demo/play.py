@@ -146,6 +146,7 @@ async def _live(
     def look() -> None:
         screen.events(told)
         pace.is_busy = told.is_busy
+        pace.is_harmed = bool(cases.forced) and told.situation.live == cases.forced
 
     following = asyncio.create_task(story.follow(told, address, token, SERVICE, look))
     try:

@@ -31,7 +31,7 @@ class Pace:
 
     While the loop works on a model the year slows down: training takes as long on any clock, and at full speed a
     minute's work would be months late. `end` is the end of the year, which should be there after `seconds`: where the
-    two speeds do not suffice, both rise, to a limit.
+    two speeds do not suffice, both rise, to a limit; but not while it `is_harmed` by a Version that must go.
     """
 
     idle: float
@@ -39,6 +39,7 @@ class Pace:
     end: datetime
     seconds: float
     is_busy: bool = False
+    is_harmed: bool = False
     _began: float = field(default_factory=time.monotonic)
     _due: float = 0.0
 
@@ -55,6 +56,8 @@ class Pace:
         """The present speed, at a moment of the year."""
         left = max(1.0, (1.0 - self.spent) * self.seconds)
         needed = (self.end - moment).total_seconds() / left
+        if self.is_harmed:
+            return self.busy
         if self.is_busy:
             return min(max(self.busy, 0.5 * needed), 2.0 * self.busy)
         return min(max(self.idle, 1.5 * needed), 2.5 * self.idle)
