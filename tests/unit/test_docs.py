@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from keepfit.edge.scaffold import SERVICE
+
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "src" / "keepfit" / "core"
 
@@ -31,3 +33,8 @@ def test_the_service_in_the_readme_can_be_declared() -> None:
     for block in code:
         assert len(block.splitlines()) <= 22
         exec(compile(block, "README.md", "exec"), {})  # noqa: S102 - our own page
+
+
+def test_the_readme_shows_what_init_writes() -> None:
+    """The service file of the front page is the scaffold's, to the letter."""
+    assert f"```python\n{SERVICE}```" in (ROOT / "README.md").read_text(encoding="utf-8")
