@@ -1,5 +1,9 @@
-"""Will the price of electricity go up? New South Wales, every half hour; the label of each row is known days later."""
+"""Will the price of electricity go up? New South Wales, every half hour; labels come nine days later.
 
+keepfit replay examples/elec2.py ../shared/data/elec2/electricity_openml.csv --delay 1 --step 1800
+"""
+
+from datetime import timedelta
 from pathlib import Path
 
 from sklearn.ensemble import RandomForestClassifier
@@ -7,12 +11,14 @@ from sklearn.ensemble import RandomForestClassifier
 from keepfit import Monitor, Recipe, Reference, Rollout, Service, Subject, Window, detectors, gates, triggers
 from keepfit.data.read import read
 
-HISTORY = Path(__file__).parents[2] / "shared" / "data" / "elec2" / "electricity_openml.csv"
+HISTORY = Path(__file__).resolve().parents[2] / "shared" / "data" / "elec2" / "electricity_openml.csv"
+WEEK = 336  # rows: prices and demand have a weekly rhythm, so a window of any other length drifts by itself
+FEATURES = ("date", "day", "period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer")
 
 
 def first_weeks():
-    """The rows before the first that is replayed."""
-    return read(HISTORY).slice(0, 5 * 453)
+    """The first 5 % of the rows: what is known before the first question."""
+    return read(HISTORY).slice(0, 2265)
 
 
 prices = Service(
@@ -20,14 +26,28 @@ prices = Service(
     estimator=RandomForestClassifier(50),
     data=first_weeks,
     label="class",
-    features=("date", "day", "period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer"),
+    label_delay=timedelta(days=9),
+    features=FEATURES,
     metric="accuracy",
-    recipe=Recipe(window=Window(rows=4531), holdout=200, seed=0),
+    recipe=Recipe(window=Window(rows=4531), holdout=200, refit=True),
     monitors=(
-        Monitor(name="inputs", on=Subject.INPUTS, detector=detectors.Auto(), reference=Reference.TRAINING, window=Window(rows=453), stride=453),
-        Monitor(name="loss", on=Subject.LOSS, detector=detectors.CUSUM(), reference=Reference.RELEASE, window=Window(rows=20_000), false_discovery=0.05),
+        Monitor(
+            name="inputs",
+            on=Subject.INPUTS,
+            detector=detectors.Auto(),
+            reference=Reference.TRAINING,
+            window=Window(rows=WEEK),
+            minimum_effect=0.3,
+        ),
+        Monitor(
+            name="loss",
+            on=Subject.LOSS,
+            detector=detectors.CUSUM(),
+            reference=Reference.RELEASE,
+            window=Window(rows=20_000),
+        ),
     ),
-    triggers=(triggers.Decayed(),),
+    triggers=(triggers.AllOf((triggers.Drifted(3), triggers.Labels(1800))),),  # `date` is one that always drifts
     gates=(gates.Contract(), gates.Golden(), gates.Harmless()),
     rollout=Rollout(confirm_labels=0),
 )

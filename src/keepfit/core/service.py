@@ -32,7 +32,9 @@ class Recipe:
     """How an update is made: learner, base, data window, the later rows held out to judge it, seed, resources.
 
     `holdout` is the share (below 1) or the number (1 and above) of the window's latest labelled rows which the
-    candidate is judged on and never trained on; `learner` None means to refit the Service's estimator.
+    candidate is judged on and never trained on; `learner` None means to refit the Service's estimator. With `refit` the
+    Bundle that goes live has learnt from all rows, those held out included, and its verdict is that of its twin, which
+    has not: worth twice the training where the newest rows matter most.
     """
 
     window: Window = Window()
@@ -41,6 +43,7 @@ class Recipe:
     seed: int = 0
     resources: Resources = Resources()
     learner: Learner | None = None
+    refit: bool = False
 
     def __post_init__(self) -> None:
         if self.holdout <= 0 or (self.holdout > 1 and self.holdout != int(self.holdout)):

@@ -49,9 +49,7 @@ def shown(specification: Specification) -> tuple[str, ...]:
     return tuple(dict.fromkeys((specification.service.metric or plain, plain)))
 
 
-def course(
-    name: str, outputs: Answers, past: History, specification: Specification, **counts: float | int
-) -> Course:
+def course(name: str, outputs: Answers, past: History, specification: Specification, **counts: float | int) -> Course:
     """Measure the answers to every row of a history."""
     metrics = [METRICS[name] for name in shown(specification)]
     scored = score(specification.task, specification.classes, values(past.rows[LABEL]), outputs)

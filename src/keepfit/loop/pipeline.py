@@ -142,11 +142,12 @@ def _train(opened: UpdateOpened, specification: Specification, done: Done, bundl
 
 
 def _evaluate(opened: UpdateOpened, specification: Specification, done: Done, bundles: Bundles) -> Parts:
-    candidate = bundles[opened.confirms] if opened.confirms else done["train"].outputs["bundle"]
+    made = {"bundle": bundles[opened.confirms]} if opened.confirms else done["train"].outputs
     terms = Terms.of(specification)
     parameters = {"terms": to_plain(terms), "metric": terms.metrics[0], "signature": to_plain(specification.signature)}
     inputs = {
-        "candidate": candidate,
+        "candidate": made.get("twin", made["bundle"]),
+        "released": made["bundle"] if "twin" in made else "",
         "incumbent": bundles.get(opened.parent, ""),
         "holdout": done["freeze"].outputs["holdout"],
     }

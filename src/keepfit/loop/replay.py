@@ -68,8 +68,8 @@ class Terms:
 class Happening:
     """Something the loop did or found, after the chunk which ended with row `row` of the data was answered.
 
-    `kind` is `finding`, `update`, `held`, `refused`, `failed`, `swap`, `rollback` or `quarantine`; `labels` are those
-    which had arrived; `finding` and `monitor` are set for findings.
+    `kind` is `finding`, `update`, `confirm`, `held`, `refused`, `failed`, `swap`, `rollback` or `quarantine`; `labels` are those
+    which had arrived; `monitor` and `findings` are set for what one look of a Monitor found.
     """
 
     time: datetime
@@ -78,7 +78,7 @@ class Happening:
     kind: str
     text: str
     monitor: str = ""
-    finding: Finding | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,7 @@ def replay(
     with closing(_Stage(plain, blobs.put(canonical(plain)), past, places)) as stage:
         outputs = stage.play(tell or (lambda line: None))
     estimator = declared(Trees(places.trees).path(plain.code), plain.module, plain.service.name).estimator
-    simple = baselines(
-        past, source, plain, estimator=estimator, periods=terms.periods, cpu_clock=time.process_time
-    )
+    simple = baselines(past, source, plain, estimator=estimator, periods=terms.periods, cpu_clock=time.process_time)
     return stage.told(outputs, simple)
 
 
@@ -249,12 +247,13 @@ class _Stage:
 
     def _told(self, fact: Fact, row: int) -> list[Happening]:
         if isinstance(fact, Watched):
-            return [
-                Happening(fact.time, row, self._labelled, "finding", found.sentence, fact.monitor, found)
-                for found in fact.findings
-            ]
-        told = _line(fact)
-        return [Happening(fact.time, row, self._labelled, *told)] if told else []
+            if not fact.findings:
+                return []
+            found = fact.findings
+            told = f"{fact.monitor}: {', '.join(f'{one.subject} ({one.kind})' for one in found)}; {found[0].sentence}"
+            return [Happening(fact.time, row, self._labelled, "finding", told, fact.monitor, found)]
+        line = _line(fact)
+        return [Happening(fact.time, row, self._labelled, *line)] if line else []
 
     def told(self, outputs: Answers, simple: Sequence[Course]) -> Replayed:
         """The result, beside the baselines."""
@@ -269,7 +268,7 @@ class _Stage:
             specification,
             updates=len(trained) - 1,
             swaps=sum(1 for swap in self._of(Swapped) if swap.before),
-            rows=sum(int(run.result.get("train", 0)) for run in frozen),
+            rows=sum(_trained(run.result, refit=specification.service.recipe.refit) for run in frozen),
             cpu_seconds=sum(run.cpu_seconds for run in self._of(RunFinished)),
         )
         metric = next(iter(own.total))
@@ -294,6 +293,12 @@ class _Stage:
         self._labels.close()
         self._loop.close()
         self._target.close()
+
+
+def _trained(frozen: dict[str, Any], *, refit: bool) -> int:
+    """The rows an update learns from: with `refit` its twin's as well."""
+    train, holdout = int(frozen.get("train", 0)), int(frozen.get("holdout", 0))
+    return 2 * train + holdout if refit else train
 
 
 def _line(fact: Fact) -> tuple[str, str] | None:

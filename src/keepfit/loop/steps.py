@@ -128,23 +128,30 @@ def check_data(place: Workplace) -> Made:
 
 
 def train(place: Workplace) -> Made:
-    """Learn a candidate by the Recipe, from the snapshot of the user's code, and make its Bundle."""
+    """Learn a candidate by the Recipe, from the snapshot of the user's code, and make its Bundle.
+
+    With `refit` there are two: the Bundle from all rows, and its twin from those which it is not judged on.
+    """
+    rows, holdout = place.table("train"), place.table("holdout")
+    if not place.specification.service.recipe.refit:
+        bundle = _learnt(place, "bundle", rows, holdout)
+        return Made({"bundle": place.trees.put(place.scratch / "bundle")}, _conversion(bundle))
+    _learnt(place, "twin", rows, holdout)
+    bundle = _learnt(place, "bundle", pa.concat_tables([rows, holdout]), holdout)
+    made = {name: place.trees.put(place.scratch / name) for name in ("bundle", "twin")}
+    return Made(made, _conversion(bundle))
+
+
+def _learnt(place: Workplace, name: str, rows: pa.Table, holdout: pa.Table) -> Bundle:
     code = place.trees.path(place.work.inputs["code"])
     parent = place.trees.path(place.work.inputs["parent"]) if "parent" in place.work.inputs else None
     estimator = declared(code, place.specification.module, place.work.service).estimator
-    into = place.scratch / "bundle"
-    bundle = update(
-        place.specification,
-        estimator,
-        train=place.table("train"),
-        holdout=place.table("holdout"),
-        parent=parent,
-        code=code,
-        into=into,
-    )
-    return Made(
-        {"bundle": place.trees.put(into)}, {"runtime": bundle.runtime, "note": bundle.note, "parity": bundle.parity}
-    )
+    into = place.scratch / name
+    return update(place.specification, estimator, train=rows, holdout=holdout, parent=parent, code=code, into=into)
+
+
+def _conversion(bundle: Bundle) -> dict[str, Any]:
+    return {"runtime": bundle.runtime, "note": bundle.note, "parity": bundle.parity}
 
 
 def declared(code: Path, module: str, service: str) -> Service:
@@ -169,6 +176,9 @@ def evaluate_candidate(place: Workplace) -> Made:
     """Candidate against incumbent on the same held-out later rows; contract and golden examples beside it."""
     rows, inputs = place.table("holdout"), place.work.inputs
     bundle, answers, golden = _answers(place, "candidate", rows)
+    if "released" in inputs:  # the twin is judged, but contract and golden examples are those of what goes live
+        bundle, _, released = _answers(place, "released", rows.slice(0, 1))
+        golden = max(golden, released)
     old, before = None, None
     if "incumbent" in inputs:
         old, before, _ = _answers(place, "incumbent", rows)

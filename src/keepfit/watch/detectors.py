@@ -156,9 +156,11 @@ class CUSUM:
     The statistic is the highest sum since it last stood at zero. The p-value is the chance that a sum as high comes
     up in any `per` records without a change, so a Monitor's `false_discovery` of 0.01 means one false alarm in
     100,000 records. It comes from Siegmund's (1985) average run length, with the exponent taken from the reference's
-    own distribution, eased where its losses come in bursts, and averaged over how wrong the mean of so few reference
-    rows may be: from 2,000 of them on that costs little, with 500 an alarm takes half as long again. The effect is
-    the rise since the change, in standard deviations, at most 1; `since` is the change's index in the window.
+    own distribution, eased where its losses come in bursts, and averaged over how wrong the mean of so few rows may
+    be. So that a small reference does not make it blind, each loss is held against the mean of the reference and of
+    all losses before it (the recursive residuals of Brown, Durbin & Evans 1975), until that rests on `settled` rows:
+    what the model showed since its release refines what was measured before. The effect is the rise since the
+    change, in standard deviations, at most 1; `since` is the change's index in the window.
 
     >>> quiet, worse = np.tile([0.0] * 9 + [1.0], 200), np.tile([0.0] * 4 + [1.0], 100)
     >>> CUSUM().score(quiet, quiet).p_value > 0.5, CUSUM().score(quiet, worse).p_value < 0.01
@@ -167,11 +169,13 @@ class CUSUM:
 
     shift: float = 0.25
     per: int = 1000
+    settled: int = 10_000
 
     def __post_init__(self) -> None:
-        if not self.shift > 0 or self.per < 1:
+        if not self.shift > 0 or self.per < 1 or self.settled < 0:
             raise SpecInvalid(
-                f"CUSUM: expected shift above 0 and per of at least 1, found shift={self.shift}, per={self.per}"
+                f"CUSUM: expected shift above 0, per of at least 1 and settled of at least 0, found "
+                f"shift={self.shift}, per={self.per}, settled={self.settled}"
             )
 
     def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
@@ -187,14 +191,15 @@ class CUSUM:
         if deviation == 0:
             return _SILENT
         allowance = self.shift / 2
-        walk = (np.minimum(new, cap) - mean) / deviation - allowance
+        learnt = max(0, self.settled - old.size)
+        walk = _residuals(np.minimum(new, cap), mean, old.size, learnt) / deviation - allowance
         start, peak = _excursion(walk)
         if start is None:
             return _SILENT
         steps = (np.minimum(old, cap) - mean) / deviation - allowance
         bursts = _burstiness(steps)
         exponent = _exponent(steps, allowance) / bursts
-        doubt = sqrt(bursts / old.size)
+        doubt = sqrt(bursts / (old.size + min(start, learnt)))
         run_lengths = (_run_length(peak, exponent, allowance, off=doubt * node) for node in _NODES)
         p_value = sum(-weight * expm1(-self.per / length) for weight, length in zip(_WEIGHTS, run_lengths, strict=True))
         rise = float(walk[start:].mean()) + allowance
@@ -209,6 +214,14 @@ def _scale(old: NDArray[np.float64], new: NDArray[np.float64]) -> tuple[float, f
     if deviation > 0:
         return float(capped.mean()), deviation, cap
     return float(old.mean()), float(np.concatenate([old, new]).std()), float("inf")
+
+
+def _residuals(losses: NDArray[np.float64], mean: float, rows: int, learnt: int) -> NDArray[np.float64]:
+    """Each loss less the mean of `rows` earlier ones and of the losses before it, of which at most `learnt` count."""
+    before = np.minimum(np.arange(losses.size), learnt)
+    sums = np.concatenate([[0.0], np.cumsum(losses[:learnt])])
+    means: NDArray[np.float64] = (rows * mean + sums[before]) / (rows + before)
+    return losses - means
 
 
 def _excursion(walk: NDArray[np.float64]) -> tuple[int | None, float]:

@@ -170,7 +170,7 @@ def test_cusum_knows_bursts() -> None:
     rng = np.random.default_rng(3)
     bursts = [rates(rng, 0.11, 2400).repeat(5) for _ in range(20)]
     alarms = sum(first_alarm(both[:2000], both[2000:], 1000) is not None for both in bursts)
-    assert alarms <= 9
+    assert alarms <= 10  # without it: 20
 
 
 def test_cusum_finds_a_rise() -> None:
