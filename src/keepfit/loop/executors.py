@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -41,6 +42,10 @@ class Executor(Protocol):
 
     def poll(self, run: str, process: int) -> Ended | None:
         """How the Run ended, or None while it is under way; also for Runs an earlier control process began."""
+        ...
+
+    def stop(self, run: str, process: int) -> None:
+        """End a Run that leads nowhere any more."""
         ...
 
     def close(self) -> None:
@@ -92,17 +97,29 @@ class ProcessExecutor:
             return False
         return os.fsencode(str(self._places.run(run))) in command
 
+    def stop(self, run: str, process: int) -> None:
+        """Terminate the worker, whoever started it."""
+        if self._is_alive(run, process):
+            os.kill(process, signal.SIGTERM)
+        child = self._children.pop(run, None)
+        if child is not None:
+            _reap(child)
+
     def close(self) -> None:
         """Terminate the workers this process started."""
         for child in self._children.values():
             child.terminate()
         for child in self._children.values():
-            try:
-                child.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+            _reap(child)
         self._children.clear()
+
+
+def _reap(child: subprocess.Popen[bytes]) -> None:
+    try:
+        child.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 class Inline:
@@ -127,6 +144,9 @@ class Inline:
     def poll(self, run: str, process: int) -> Ended | None:
         """How it ended."""
         return self._ended.pop(run, Ended(code="lost", reason="the replay that ran it is over"))
+
+    def stop(self, run: str, process: int) -> None:
+        """It has ended already."""
 
     def close(self) -> None:
         """Nothing is under way."""

@@ -343,6 +343,8 @@ def _swap_refused(
 def _close(outcome: str, reason: str, situation: Situation, service: str, hands: Hands) -> tuple[Fact, ...]:
     update = situation.update
     assert update is not None  # noqa: S101
+    if update.running:
+        hands.executor.stop(update.running.run, update.running.process)
     opened, now = update.opened, hands.clock.now()
     closed = UpdateClosed(
         service=service, time=now, update=opened.update, outcome=outcome, reason=reason, version=update.version

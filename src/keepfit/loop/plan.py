@@ -202,6 +202,9 @@ def _wished_rollback(situation: Situation, request: Requested) -> Iterator[Inten
 def _advance(situation: Situation, update: Progress, specification: Specification) -> Intent:
     """The one next act of an open update."""
     opened = update.opened
+    overtaken = _overtaken(situation, update)
+    if overtaken:
+        return Close("held", overtaken)
     if update.running:
         return Nothing(f"{_title(opened)}: {update.running.step} is running")
     if update.failed and (update.failed.code != "lost" or update.lost >= ATTEMPTS):
@@ -223,6 +226,16 @@ def _advance(situation: Situation, update: Progress, specification: Specificatio
     if update.judged is None:
         return Record(number)
     return _after_verdict(situation, update, specification, number)
+
+
+def _overtaken(situation: Situation, update: Progress) -> str:
+    """Why an update leads nowhere any more: another Version went live than the one its candidate is judged against."""
+    opened, live = update.opened, situation.live
+    if opened.confirms:
+        return "" if live in (opened.confirms, opened.parent) else f"v{opened.confirms} left, v{live} is live now"
+    if live in (opened.parent, update.version or opened.parent):
+        return ""
+    return f"it was to be judged against v{opened.parent}, but v{live} is live now"
 
 
 def _stopped_by_data(update: Progress) -> tuple[str, str] | None:
@@ -249,8 +262,6 @@ def _after_verdict(situation: Situation, update: Progress, specification: Specif
         return Close("held", reasons)
     if situation.live == number:
         return Close("passed", reasons)
-    if situation.live != opened.parent:
-        return Close("held", f"v{number} was judged against v{opened.parent}, but v{situation.live} is live now")
     if not specification.service.rollout.automatic:
         return Close("held", f"v{number} passed and waits for: keepfit swap {opened.service} {number}")
     return Swap(number, "promote", reasons)

@@ -338,6 +338,14 @@ def test_a_candidate_judged_against_a_version_that_left_is_not_swapped_in() -> N
     assert intent.outcome == "held"
 
 
+def test_an_overtaken_update_ends_at_once_even_while_a_step_runs() -> None:
+    """A forced version is judged by its labels as soon as they are there, not after an update that leads nowhere."""
+    started = RunStarted(service=S, time=NOW, key="k", run="r", step="freeze", update="u1", process=1)
+    (intent,) = plan(after(*LIVE, opened(), started, version(3), swapped(1, 3, "force")), specification(monitors=()))
+    assert isinstance(intent, Close)
+    assert "v3 is live now" in intent.reason
+
+
 def test_a_failed_update_is_left_alone_for_a_while() -> None:
     """After a failure the loop waits, longer each time, and then tries again."""
     spec = specification(monitors=())
