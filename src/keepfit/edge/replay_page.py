@@ -41,7 +41,7 @@ svg .line { fill: none; stroke-width: 1.75; stroke-linejoin: round; } svg .line.
 table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: 5px 10px 5px 0; border-bottom: 1px solid var(--rule); vertical-align: top; }
 th { font-weight: 600; color: var(--soft); } .number { text-align: right; white-space: nowrap; }
-.wide { overflow-x: auto; } tr.c0 td { font-weight: 600; } 
+.wide { overflow-x: auto; } tr.c0 td { font-weight: 600; }
 .swatch { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 8px; }
 details { margin-top: 12px; } summary { cursor: pointer; color: var(--soft); }
 """

@@ -68,8 +68,8 @@ class Terms:
 class Happening:
     """Something the loop did or found, after the chunk which ended with row `row` of the data was answered.
 
-    `kind` is `finding`, `update`, `confirm`, `held`, `refused`, `failed`, `swap`, `rollback` or `quarantine`; `labels` are those
-    which had arrived; `monitor` and `findings` are set for what one look of a Monitor found.
+    `kind` is `finding`, `update`, `confirm`, `held`, `refused`, `failed`, `swap`, `rollback` or `quarantine`;
+    `labels` had arrived by then; `monitor` and `findings` are set for what one look of a Monitor found.
     """
 
     time: datetime
