@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -49,7 +50,7 @@ class Inference:
     """Decodes requests to and encodes answers of one Version; everything that does not change is made once."""
 
     def __init__(self, service: str, version: int, digest: str, signature: Signature) -> None:
-        self._readers = {field.name: _Reader(field) for field in signature.inputs}
+        self._readers = {field.name: _reader(field) for field in signature.inputs}
         self._outputs = {field.name: _opening(field) for field in signature.outputs}
         self._head = b'{"model_name":%s,"model_version":"%d","parameters":{"digest":%s},"id":' % (
             _encode(service),
@@ -123,6 +124,12 @@ def _opening(field: Field) -> tuple[bytes, bytes]:
     """The JSON of one output around its number of rows, up to its data."""
     before = b'{"name":%s,"datatype":"%s","shape":[' % (_encode(field.name), field.dtype.encode())
     return before, b"".join(b",%d" % size for size in field.shape) + b'],"data":'
+
+
+@lru_cache(maxsize=4096)
+def _reader(field: Field) -> _Reader:
+    """The reader of a Field, made once for all Versions that have it."""
+    return _Reader(field)
 
 
 class _Reader:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from math import prod
 from operator import attrgetter
 from typing import Any
@@ -27,6 +29,27 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
     single: bool
 
 
+@lru_cache(maxsize=32)
+def _shapes(signature: Signature) -> tuple[Callable[[bytes], Any], Callable[..., Any]]:
+    """The decoder of rows and the type of an answer's row; made once, for all Versions of a Signature."""
+    row = msgspec.defstruct(
+        "Row",
+        [("id", str, ""), *((f"x{i}", _type(field)) for i, field in enumerate(signature.inputs))],
+        rename={"id": RECORD_ID} | {f"x{i}": field.name for i, field in enumerate(signature.inputs)},
+        forbid_unknown_fields=True,
+        kw_only=True,
+        gc=False,
+    )
+    answer = msgspec.defstruct(
+        "Answer",
+        [("id", str), *((f"y{i}", Any) for i in range(len(signature.outputs)))],
+        rename={"id": RECORD_ID} | {f"y{i}": field.name for i, field in enumerate(signature.outputs)},
+        gc=False,
+    )
+    decoder = msgspec.json.Decoder(list[row] | row)  # type: ignore[valid-type]  # made at run time
+    return decoder.decode, answer
+
+
 class Rows:
     """Decodes rows to and encodes answers of one Signature."""
 
@@ -34,21 +57,7 @@ class Rows:
         self._fields = signature.inputs
         self._outputs = signature.outputs
         self._getters = [(field, attrgetter(f"x{i}")) for i, field in enumerate(signature.inputs)]
-        row = msgspec.defstruct(
-            "Row",
-            [("id", str, ""), *((f"x{i}", _type(field)) for i, field in enumerate(signature.inputs))],
-            rename={"id": RECORD_ID} | {f"x{i}": field.name for i, field in enumerate(signature.inputs)},
-            forbid_unknown_fields=True,
-            kw_only=True,
-            gc=False,
-        )
-        self._decode = msgspec.json.Decoder(list[row] | row).decode  # type: ignore[valid-type]  # made at run time
-        self._answer = msgspec.defstruct(
-            "Answer",
-            [("id", str), *((f"y{i}", Any) for i in range(len(signature.outputs)))],
-            rename={"id": RECORD_ID} | {f"y{i}": field.name for i, field in enumerate(signature.outputs)},
-            gc=False,
-        )
+        self._decode, self._answer = _shapes(signature)
 
     def decode(self, body: bytes) -> Batch:
         """The rows in `body`; SignatureInvalid says which row and which input does not fit, with its machine code."""
