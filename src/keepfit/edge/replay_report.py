@@ -25,7 +25,7 @@ from keepfit.core.registry import to_plain
 from keepfit.loop.courses import Course
 from keepfit.loop.replay import Happening, Replayed, Terms, replay
 
-_WIDTH = 110  # columns of the report: always the same, so that the bytes are
+_WIDTH = 120  # columns of the report: always the same, so that the bytes are
 _BARS = " ▁▂▃▄▅▆▇█"
 _COLUMNS = 60
 
@@ -62,7 +62,7 @@ def report(found: Replayed, console: Console) -> None:
     first, last = found.chunks[0].close, found.chunks[-1].close
     console.print(
         f"{found.service}: {found.rows:,} rows in {len(found.chunks)} chunks, {first:%Y-%m-%d %H:%M} to "
-        f"{last:%Y-%m-%d %H:%M}, after {found.skipped:,} rows of first data"
+        f"{last:%Y-%m-%d %H:%M}, after {found.skipped:,} rows of first data; monitors looked {found.looks} times"
     )
     console.print(_table(found))
     for course in found.courses:

@@ -85,7 +85,8 @@ class Happening:
 class Replayed:
     """What a replay found: the loop's course first, the baselines after it; what happened, in order.
 
-    `versions` has the Version which answered, per chunk. `skipped` rows of the data were the Service's first data.
+    `versions` has the Version which answered, per chunk; `looks` is how often a Monitor looked. `skipped` rows of the
+    data were the Service's first data.
     """
 
     service: str
@@ -96,6 +97,7 @@ class Replayed:
     chunks: tuple[Chunk, ...]
     versions: tuple[int, ...]
     courses: tuple[Course, ...]
+    looks: int
     happenings: tuple[Happening, ...] = field(default=())
 
     def course(self, name: str) -> Course:
@@ -258,9 +260,10 @@ class _Stage:
     def told(self, outputs: Answers, simple: Sequence[Course]) -> Replayed:
         """The result, beside the baselines."""
         specification = self._specification
-        opened = {fact.update for fact in self._of(UpdateOpened) if not fact.confirms}
-        trained = [run for run in self._of(RunFinished) if run.step == "train" and run.update in opened]
-        frozen = [run for run in self._of(RunFinished) if run.step == "freeze" and run.update in opened]
+        first = {fact.update for fact in self._of(UpdateOpened) if not fact.confirms}
+        runs = [run for run in self._of(RunFinished) if run.update in first]
+        trained = {run.run: run.update for run in reversed(runs) if run.step == "train"}  # reused ones count once
+        frozen = [run.result for run in runs if run.step == "freeze" and run.update in trained.values()]
         own = course(
             "keepfit",
             outputs,
@@ -268,7 +271,7 @@ class _Stage:
             specification,
             updates=len(trained) - 1,
             swaps=sum(1 for swap in self._of(Swapped) if swap.before),
-            rows=sum(_trained(run.result, refit=specification.service.recipe.refit) for run in frozen),
+            rows=sum(_trained(result, refit=specification.service.recipe.refit) for result in frozen),
             cpu_seconds=sum(run.cpu_seconds for run in self._of(RunFinished)),
         )
         metric = next(iter(own.total))
@@ -281,6 +284,7 @@ class _Stage:
             self._past.chunks,
             tuple(self._versions),
             (own, *simple),
+            len(self._of(Watched)),
             tuple(self._happenings),
         )
 
