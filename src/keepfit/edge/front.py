@@ -17,7 +17,6 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
-from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ import msgspec
 
 from keepfit.core.clock import clock_from
 from keepfit.core.errors import KeepfitError
+from keepfit.core.imports import do_without
 from keepfit.core.nouns import Digest
 from keepfit.core.places import Places
 from keepfit.serve.capture import Capture, ticker
@@ -227,14 +227,6 @@ class Front:
         self._application.close()
 
 
-class _WithoutPandas(MetaPathFinder):
-    """Where pandas is installed pyarrow loads it with the first array: 50 MB and half a second for no use of ours."""
-
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:
-        if fullname == "pandas":
-            raise ModuleNotFoundError("pandas is not wanted in a front worker", name=fullname)
-
-
 def _resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -244,8 +236,10 @@ def main(argv: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the runner says when to end
     order = msgspec.json.decode(argv[0], type=Order)
-    sys.setswitchinterval(0.0005)  # threads that load and record must not keep the one which answers waiting
-    sys.meta_path.insert(0, _WithoutPandas())
+    sys.setswitchinterval(
+        float(os.environ.get("KSI", "0.0005"))
+    )  # threads that load and record must not keep the one which answers waiting
+    do_without("pandas")
 
     async def run() -> None:
         await Front(order).serve()
