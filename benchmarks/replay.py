@@ -1,7 +1,7 @@
 """What would the loop have done over histories that others published: is it better than simple policies, and awake?
 
 Each history goes through `keepfit replay` with the service file of its name in `examples/`. The data lies beside the
-repository (`../shared/data`) and is no part of it; without it nothing is measured. `elec2` is replayed with three seeds.
+repository (`../shared/data`) and is no part of it; without it nothing is measured. `elec2` has three seeds.
 The peers are the simple policies on the same estimator and window: *never update*, and *update every N chunks*, which
 learns from every known label, holds nothing out, judges nothing and is live at once. An alarm counts as one until a
 swap answers it; it is false when it does not begin within 500 rows of labels after a change.
