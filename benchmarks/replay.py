@@ -4,7 +4,8 @@ Each history goes through `keepfit replay` with the service file of its name in 
 repository (`../shared/data`) and is no part of it; without it nothing is measured. `elec2` has three seeds.
 The peers are the simple policies on the same estimator and window: *never update*, and *update every N chunks*, which
 learns from every known label, holds nothing out, judges nothing and is live at once. An alarm counts as one until a
-swap answers it; it is false when it does not begin within 500 rows of labels after a change.
+swap answers it; it is false when it does not begin within 500 rows of labels after a change. On `elec2` repeating the
+label of the row before scores 85.3 %, above every model here; but labels come a chunk late, and then it scores 52 %.
 """
 
 from __future__ import annotations

@@ -172,7 +172,7 @@ def command(
 def main(argv: list[str]) -> int:
     """The command; exit code 1 where it failed, 2 for wrong input."""
     try:
-        command.main(argv, standalone_mode=False)
+        command.main(argv, prog_name="keepfit replay", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return 2
