@@ -236,9 +236,7 @@ def main(argv: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the runner says when to end
     order = msgspec.json.decode(argv[0], type=Order)
-    sys.setswitchinterval(
-        float(os.environ.get("KSI", "0.0005"))
-    )  # threads that load and record must not keep the one which answers waiting
+    sys.setswitchinterval(0.00005)  # threads that load and record must not keep the one which answers waiting
     do_without("pandas")
 
     async def run() -> None:

@@ -24,6 +24,7 @@ from keepfit.core.errors import StorageFault
 from keepfit.core.nouns import OUTPUT_PREFIX, RECORD_ID, RECORD_TIME, RECORD_VERSION
 from keepfit.core.protocols import Clock
 from keepfit.core.signature import DType, Field, Signature
+from keepfit.serve.courtesy import step_back
 from keepfit.serve.wire.tables import arrow_type, numpy_type, to_batch
 
 _log = logging.getLogger(__name__)
@@ -199,6 +200,7 @@ class Capture:
             _log.error("capture.close_failed error=%s", error)
 
     def _run(self) -> None:
+        step_back()
         while not self._stopping:
             self._wake.wait(self._interval)
             self._wake.clear()

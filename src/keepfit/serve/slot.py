@@ -9,9 +9,6 @@ lease is returned. The Version before the live one stays resident, so that going
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +20,7 @@ from keepfit.core.nouns import Bundle, Digest
 from keepfit.core.protocols import Predictor
 from keepfit.core.signature import Compatibility, compare
 from keepfit.serve.capture import Form
+from keepfit.serve.courtesy import step_back
 from keepfit.serve.http import JSON
 from keepfit.serve.manifest import manifest
 from keepfit.serve.runtimes import load, rehearse
@@ -72,15 +70,6 @@ def open_routing(service: str, version: int, digest: Digest, directory: Path) ->
         raise
 
 
-def _step_back() -> None:
-    """Let those who answer come first: on Linux a thread can be nice by itself.
-
-    Not nicer than a tenth of the processor: this thread holds the interpreter's lock now and then.
-    """
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
-
-
 class Slot:
     """Holds the live Routing, the one before it, and the one prepared; used from one event loop."""
 
@@ -91,7 +80,7 @@ class Slot:
         self._prepared: Routing | None = None
         self._verified = verified
         self._closing: set[asyncio.Future[None]] = set()
-        self._threads = ThreadPoolExecutor(2, "keepfit-load", initializer=_step_back)
+        self._threads = ThreadPoolExecutor(2, "keepfit-load", initializer=step_back)
 
     def find(self, version: int) -> Routing | None:
         """The resident Routing of a Version number."""
