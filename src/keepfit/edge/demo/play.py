@@ -92,7 +92,13 @@ def _wishes(arguments: Sequence[str] | None) -> Wishes:
 
 
 def _needs() -> None:
-    for module, extra in (("granian", "serve"), ("onnxruntime", "onnx"), ("sklearn", "sklearn"), ("pandas", "sklearn")):
+    for module, extra in (
+        ("granian", "serve"),
+        ("httptools", "serve"),
+        ("onnxruntime", "onnx"),
+        ("sklearn", "sklearn"),
+        ("pandas", "sklearn"),
+    ):
         try:
             __import__(module)
         except ImportError as error:
