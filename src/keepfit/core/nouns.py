@@ -86,19 +86,27 @@ class Dataset:
 class Bundle:
     """The manifest of a Bundle: everything needed to answer, in one content-addressed directory.
 
-    `runtime` names the Runtime that loads it (`onnx`, `python`); `columns` maps each input of the native
-    model to the Signature fields stacked into it; `parity` is the largest difference between the converted
-    and the native model's outputs on held-out rows, None when nothing was converted; `note` says why a model
-    could not be converted. Files of the directory: `bundle.json` (this), `model.onnx` or `estimator.pickle`
-    with `code/`, `golden.parquet` (examples with the answers expected), `reference.parquet` (a sample of the
-    training inputs and outputs: what drift and skew are measured against).
+    `runtime` names the Runtime that loads it (`onnx`, `python`, …), `framework` what made the model, with its version;
+    `columns` maps each input of the native model to the Signature fields stacked into it; `parity` is the largest
+    difference between the converted and the native model's outputs on held-out rows, None when nothing was converted;
+    `note` says why a model could not be converted. `task` and `label` are None where no label will ever come.
+    `threshold` is the probability from which a binary model predicts its last class, None for the model's own.
+    `entry` names what of `code/` is served (`module:attribute`); `pickle` is the reason a person gave for opening a
+    pickle. Files of the directory: `bundle.json` (this), the model's own, `code/` where it needs some,
+    `golden.parquet` (examples with the answers expected), `reference.parquet` (a sample of the training inputs and
+    outputs: what drift and skew are measured against), `environment.lock` (the distributions it was made with, one
+    `name==version` a line), `card.md` (the model card).
     """
 
     service: str
     runtime: str
-    task: Task
     signature: Signature
-    label: Field
+    task: Task | None = None
+    label: Field | None = None
+    framework: str = ""
+    entry: str = ""
+    pickle: str = ""
+    threshold: float | None = None
     classes: tuple[str | int | bool, ...] = ()
     columns: tuple[tuple[str, tuple[str, ...]], ...] = ()
     tolerance: float = 1e-4
@@ -182,9 +190,46 @@ class Verdict:
 
 
 class SlotName(StrEnum):
-    """The places of a Deployment."""
+    """The places of a Deployment.
+
+    LIVE answers; CANARY answers a share of the requests in its stead; SHADOW gets a copy of the requests, and its
+    answers are recorded and never returned.
+    """
 
     LIVE = "live"
+    CANARY = "canary"
+    SHADOW = "shadow"
+
+
+@dataclass(frozen=True)
+class Held:
+    """The Version a Slot holds."""
+
+    version: int
+    digest: Digest
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Which Versions the Slots of a Deployment hold; `previous` is the one live before, kept to go back to.
+
+    The canary answers `share` (0 to 1) of the requests: drawn at random, or by the value of the input `key`, so that
+    one value always gets the same Version.
+    """
+
+    live: Held | None = None
+    previous: Held | None = None
+    canary: Held | None = None
+    shadow: Held | None = None
+    share: float = 0.0
+    key: str = ""
+
+
+class Preserve(StrEnum):
+    """What a swap saves: AVAILABILITY holds the old and the new Version for a moment, RESOURCES only ever one."""
+
+    AVAILABILITY = "availability"
+    RESOURCES = "resources"
 
 
 @dataclass(frozen=True)

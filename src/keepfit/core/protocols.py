@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:  # numpy costs a tenth of a second, and only the types are needed
+    from asyncio import Future
+
     from numpy.typing import NDArray
 
     from keepfit.core.nouns import Bundle, Decision, Evidence, Memory, Pulse, Ruling, Score
@@ -75,6 +77,18 @@ class Predictor(Protocol):
 
     def close(self) -> None:
         """Give back memory, and end a child process."""
+        ...
+
+
+@runtime_checkable
+class Remote(Predictor, Protocol):
+    """A Predictor that is not `inline`: it answers from a process of its own, together what waits together."""
+
+    def ask(self, inputs: dict[str, NDArray[Any]]) -> Future[dict[str, NDArray[Any]]]:
+        """Begin to answer n records, from the event loop; the Future ends as `predict` does.
+
+        Raises Unavailable (`queue_full`) where too many requests wait already.
+        """
         ...
 
 

@@ -13,6 +13,7 @@ from keepfit.core.errors import SpecInvalid
 from keepfit.core.nouns import (
     Base,
     Digest,
+    Preserve,
     Reference,
     Resources,
     Rollout,
@@ -74,6 +75,51 @@ class Monitor:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Serving:
+    """How a Deployment answers and records.
+
+    `sample` is the share of the answered requests that is recorded; the values of the fields in `mask` are never
+    written. `sink` is a URL that gets every recorded exchange as CloudEvents. A model in a process of its own answers
+    up to `batch_rows` records together, of those that wait; `batch_delay` seconds is what the first of them may be
+    made to wait for others. At most `queue` requests wait for it (429), each at most `deadline` seconds (504). `cache` is how
+    many answers are kept to be given again, `memory` how many bytes the models may have (None: what the machine has).
+    With `preserve` RESOURCES the old Version is let go before the new one is loaded, and requests wait meanwhile.
+    A Version that left is expected to have answered what it began within `drain` seconds. `body` is the most bytes
+    of one request. `grpc` opens a gRPC port beside the HTTP one.
+    """
+
+    sample: float = 1.0
+    mask: tuple[str, ...] = ()
+    sink: str = ""
+    batch_rows: int = 64
+    batch_delay: float = 0.0
+    queue: int = 1000
+    deadline: float = 60.0
+    cache: int = 0
+    memory: int | None = None
+    preserve: Preserve = Preserve.AVAILABILITY
+    drain: float = 30.0
+    body: int = 16 * 2**20
+    grpc: bool = False
+
+    def __post_init__(self) -> None:
+        wrong = {
+            "sample": not 0.0 <= self.sample <= 1.0,
+            "batch_rows": self.batch_rows < 1,
+            "batch_delay": not 0.0 <= self.batch_delay <= 10.0,
+            "queue": self.queue < 1,
+            "deadline": self.deadline <= 0,
+            "cache": self.cache < 0,
+            "memory": self.memory is not None and self.memory < 1,
+            "drain": self.drain <= 0,
+            "body": self.body < 1,
+            "sink": bool(self.sink) and not self.sink.startswith(("http://", "https://")),
+        }
+        for name in (name for name, is_wrong in wrong.items() if is_wrong):
+            raise SpecInvalid(f"Serving.{name}: {getattr(self, name)!r} is out of range; see its docstring")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Service:
     """The declaration of a Service.
 
@@ -99,6 +145,7 @@ class Service:
     gates: tuple[Gate, ...] = ()
     slices: tuple[Slice, ...] = ()
     rollout: Rollout = Rollout()
+    serving: Serving = Serving()
     team: str = "default"
 
     def __post_init__(self) -> None:

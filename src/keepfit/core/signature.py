@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from keepfit.core.errors import SignatureInvalid
 
+MISSING_TIME = -(2**63)
+"""What a nullable timestamp holds where there is none: NumPy's NaT."""
+
 
 class DType(StrEnum):
     """Element types, under the names of the Open Inference Protocol v2."""
@@ -30,13 +33,19 @@ class DType(StrEnum):
 class Field:
     """One named input or output; `shape` is per record, () for a plain column, -1 for a free dimension.
 
-    Missing values: a nullable FP field holds NaN, a nullable BYTES field holds the empty string.
+    Missing values: a nullable FP field holds NaN, a nullable BYTES field the empty string, a nullable timestamp
+    `MISSING_TIME`. A dotted name (`pickup.lat`) is a member of a nested message on the typed wire. `choices` are the
+    only texts a BYTES field may hold (an enum). `timestamp` says that an INT64 counts microseconds since 1970, UTC.
+    Of the nullable fields with one `oneof`, a caller sends exactly one.
     """
 
     name: str
     dtype: DType
     shape: tuple[int, ...] = ()
     nullable: bool = False
+    choices: tuple[str, ...] = ()
+    timestamp: bool = False
+    oneof: str = ""
 
     def __post_init__(self) -> None:
         if not self.name or self.name.startswith("_"):
@@ -44,14 +53,25 @@ class Field:
                 f"field {self.name!r}: a name must be non-empty and must not begin with '_' "
                 "(such names are keepfit's own columns); rename the column"
             )
+        if self.choices and self.dtype is not DType.BYTES:
+            raise SignatureInvalid(f"field '{self.name}': choices are texts, so its type must be BYTES")
+        if self.timestamp and self.dtype is not DType.INT64:
+            raise SignatureInvalid(f"field '{self.name}': a timestamp counts microseconds, so its type must be INT64")
+        if self.oneof and not self.nullable:
+            raise SignatureInvalid(f"field '{self.name}': a member of oneof '{self.oneof}' must be nullable")
 
 
 @dataclass(frozen=True)
 class Signature:
-    """The inputs and outputs of a model, in order."""
+    """The inputs and outputs of a model, in order.
+
+    `batched` says that a request may carry many records, one after another in the first dimension of every tensor.
+    Where it is False, the shapes are those of the whole tensors, and a request is one record.
+    """
 
     inputs: tuple[Field, ...]
     outputs: tuple[Field, ...]
+    batched: bool = True
 
     def __post_init__(self) -> None:
         for side, fields in (("input", self.inputs), ("output", self.outputs)):
@@ -90,10 +110,11 @@ _WIDER: dict[DType, frozenset[DType]] = {
 
 
 def compare(old: Signature, new: Signature) -> Comparison:
-    """Say whether callers of `old` may be answered by `new`.
+    """Say whether callers of `old` may be answered by `new`, with every difference.
 
-    Inputs may widen (a wider type, a value may now be missing, an input no longer needed is dropped only as
-    breaking, since callers send it); outputs may only gain fields. Everything else breaks callers.
+    Inputs may widen: a wider type, a dimension that is now free, more choices, a value that may now be missing.
+    Outputs may only gain fields, after those there were (their places are the numbers of the protobuf contract), or
+    promise more: fewer choices, a value that is never missing any more. Everything else breaks callers.
 
     >>> a = Signature((Field("x", DType.FP32),), (Field("y", DType.FP32),))
     >>> b = Signature((Field("x", DType.FP64),), (Field("y", DType.FP32), Field("z", DType.FP32)))
@@ -102,6 +123,9 @@ def compare(old: Signature, new: Signature) -> Comparison:
     """
     widening: list[str] = []
     breaking: list[str] = []
+    if old.batched != new.batched:
+        words = ("one record a request", "many records a request")
+        breaking.append(f"was {words[old.batched]}, is {words[new.batched]}")
     _compare_inputs(old, new, widening, breaking)
     _compare_outputs(old, new, widening, breaking)
     if breaking:
@@ -115,34 +139,85 @@ def _compare_inputs(old: Signature, new: Signature, widening: list[str], breakin
     before = {field.name: field for field in old.inputs}
     after = {field.name: field for field in new.inputs}
     breaking += [f"input '{name}' was removed" for name in before if name not in after]
+    breaking += _moved("input", old.inputs, new.inputs)
     for name, field in after.items():
         was = before.get(name)
         if was is None:
             breaking.append(f"input '{name}' ({field.dtype}) is new and callers do not send it")
-            continue
-        if was.shape != field.shape:
-            breaking.append(f"input '{name}' changed shape from {list(was.shape)} to {list(field.shape)}")
-        if field.dtype in _WIDER.get(was.dtype, frozenset()):
-            widening.append(f"input '{name}' widened from {was.dtype} to {field.dtype}")
-        elif was.dtype != field.dtype:
-            breaking.append(f"input '{name}' changed type from {was.dtype} to {field.dtype}")
-        if field.nullable and not was.nullable:
-            widening.append(f"input '{name}' may now be missing")
-        elif was.nullable and not field.nullable:
-            breaking.append(f"input '{name}' may no longer be missing")
+        else:
+            _compare_input(was, field, widening, breaking)
+
+
+def _compare_input(was: Field, field: Field, widening: list[str], breaking: list[str]) -> None:
+    name = f"input '{field.name}'"
+    if was.shape != field.shape:
+        sentence = f"{name} changed shape from {list(was.shape)} to {list(field.shape)}"
+        (widening if _freed(was.shape, field.shape) else breaking).append(sentence)
+    if field.dtype in _WIDER.get(was.dtype, frozenset()) and not was.timestamp and not field.timestamp:
+        widening.append(f"{name} widened from {was.dtype} to {field.dtype}")
+    elif was.dtype != field.dtype:
+        breaking.append(f"{name} changed type from {was.dtype} to {field.dtype}")
+    elif was.timestamp != field.timestamp:
+        breaking.append(f"{name} {'became' if field.timestamp else 'is no longer'} a timestamp")
+    if field.nullable and not was.nullable:
+        widening.append(f"{name} may now be missing")
+    elif was.nullable and not field.nullable:
+        breaking.append(f"{name} may no longer be missing")
+    if was.oneof != field.oneof:
+        breaking.append(f"{name} moved from oneof '{was.oneof}' to '{field.oneof}'")
+    lost, won = _choices(was, field)
+    breaking += [f"{name} no longer takes {lost}"] if lost else []
+    widening += [f"{name} also takes {won}"] if won else []
 
 
 def _compare_outputs(old: Signature, new: Signature, widening: list[str], breaking: list[str]) -> None:
     before = {field.name: field for field in old.outputs}
     after = {field.name: field for field in new.outputs}
     widening += [f"output '{name}' is new" for name in after if name not in before]
+    breaking += _moved("output", old.outputs, new.outputs)
     for name, was in before.items():
         field = after.get(name)
         if field is None:
             breaking.append(f"output '{name}' was removed")
-        elif (was.dtype, was.shape) != (field.dtype, field.shape):
-            breaking.append(
-                f"output '{name}' changed from {was.dtype}{list(was.shape)} to {field.dtype}{list(field.shape)}"
-            )
-        elif field.nullable and not was.nullable:
-            breaking.append(f"output '{name}' may now be missing")
+        else:
+            _compare_output(was, field, widening, breaking)
+
+
+def _compare_output(was: Field, field: Field, widening: list[str], breaking: list[str]) -> None:
+    name = f"output '{field.name}'"
+    if (was.dtype, was.shape, was.timestamp, was.oneof) != (field.dtype, field.shape, field.timestamp, field.oneof):
+        breaking.append(f"{name} changed from {_told(was)} to {_told(field)}")
+    if field.nullable and not was.nullable:
+        breaking.append(f"{name} may now be missing")
+    elif was.nullable and not field.nullable:
+        widening.append(f"{name} is never missing any more")
+    lost, won = _choices(was, field)
+    breaking += [f"{name} may also be {won}"] if won else []
+    widening += [f"{name} is never {lost} any more"] if lost else []
+
+
+def _moved(side: str, before: tuple[Field, ...], after: tuple[Field, ...]) -> list[str]:
+    """The fields both have whose place is another: the numbers of a protobuf message are places."""
+    names = [field.name for field in after]
+    return [
+        f"{side} '{field.name}' changed place from {place} to {names.index(field.name)}"
+        for place, field in enumerate(before)
+        if field.name in names and names.index(field.name) != place and len(before) <= len(after)
+    ]
+
+
+def _freed(was: tuple[int, ...], now: tuple[int, ...]) -> bool:
+    return len(was) == len(now) and all(new in (-1, old) for old, new in zip(was, now, strict=True))
+
+
+def _choices(was: Field, now: Field) -> tuple[str, str]:
+    """The texts that were taken and no longer are, and those that now also are; no choices at all means any text."""
+    if bool(was.choices) != bool(now.choices):
+        return ("any text", "") if now.choices else ("", "any text")
+    told = (sorted(set(was.choices) - set(now.choices)), sorted(set(now.choices) - set(was.choices)))
+    return ", ".join(map(repr, told[0])), ", ".join(map(repr, told[1]))
+
+
+def _told(field: Field) -> str:
+    extra = " timestamp" if field.timestamp else f" of oneof '{field.oneof}'" if field.oneof else ""
+    return f"{field.dtype}{list(field.shape)}{extra}"

@@ -96,7 +96,9 @@ def _losses(place: Workplace, monitor: Monitor, bundle: Bundle) -> tuple[Samples
     }
     metric = place.specification.service.metric
     window = (
-        losses(bundle.task, bundle.classes, values_of(rows[LABEL]), outputs, metric) if rows.num_rows else np.empty(0)
+        losses(place.specification.task, bundle.classes, values_of(rows[LABEL]), outputs, metric)
+        if rows.num_rows
+        else np.empty(0)
     )
     if "losses" in place.work.inputs:
         return {"loss": place.table("losses")["loss"].to_numpy()}, {"loss": window}

@@ -183,12 +183,13 @@ def evaluate_candidate(place: Workplace) -> Made:
     if "incumbent" in inputs:
         old, before, _ = _answers(place, "incumbent", rows)
     truth = values_of(rows[LABEL])
+    terms = from_plain(Terms, place.work.parameters["terms"])
     evaluation = evaluate(
         truth,
         answers,
         before,
         table=rows,
-        terms=from_plain(Terms, place.work.parameters["terms"]),
+        terms=terms,
         of=Compared(dataset=inputs["holdout"], candidate=inputs["candidate"], incumbent=inputs.get("incumbent")),
     )
     promised = old.signature if old else from_plain(Signature, place.work.parameters["signature"])
@@ -201,7 +202,7 @@ def evaluate_candidate(place: Workplace) -> Made:
         golden_tolerance=bundle.tolerance,
         metric=metric,
     )
-    lost = losses(bundle.task, bundle.classes, truth, answers, metric)
+    lost = losses(terms.task, bundle.classes, truth, answers, metric)
     made = {"evidence": place.blobs.put(canonical(evidence)), "losses": place.keep(pa.table({"loss": lost}))}
     return Made(made, {"measures": _brief(evaluation)})
 

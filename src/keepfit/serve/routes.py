@@ -222,7 +222,10 @@ class Application:
             self._slot.release(routing)
 
     def _on_labels(self, body: bytes) -> Found:
-        ids, labels = self._live().labels.decode(body)
+        wire = self._live().labels
+        if wire is None:
+            raise Conflict(f"service '{self._slot.service}' declares no label, so none can be taken", code="no_label")
+        ids, labels = wire.decode(body)
         if self._intake is None:
             raise Conflict("this runner records nothing (--no-capture), so it knows no record to label")
         return self._accepted(self._intake, ids, labels)

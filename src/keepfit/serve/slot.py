@@ -39,7 +39,7 @@ class Routing:
         self.predictor = predictor
         self.inference = Inference(service, version, digest, bundle.signature)
         self.rows = Rows(bundle.signature)
-        self.labels = Labels(bundle.label, bundle.task, bundle.classes)
+        self.labels = Labels(bundle.label, bundle.task, bundle.classes) if bundle.label else None
         self.form = Form(version, bundle.signature)
         self.headers = JSON + b"keepfit-version: %d\r\nkeepfit-bundle: %s\r\n" % (version, digest.encode())
         self.leases = 0

@@ -23,7 +23,7 @@ _decode = msgspec.json.Decoder(list[_Label] | _Label).decode
 class Labels:
     """Decodes the labels of one Service: values of the label's type; of the two classes where there are two."""
 
-    def __init__(self, field: Field, task: Task, classes: tuple[str | int | bool, ...]) -> None:
+    def __init__(self, field: Field, task: Task | None, classes: tuple[str | int | bool, ...]) -> None:
         self._field = field
         self._type = list[element_type(field)]  # type: ignore[misc]  # made at run time
         self._classes = frozenset(classes) if task is Task.BINARY else frozenset()
