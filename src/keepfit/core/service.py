@@ -81,11 +81,11 @@ class Serving:
     `sample` is the share of the answered requests that is recorded; the values of the fields in `mask` are never
     written. `sink` is a URL that gets every recorded exchange as CloudEvents. A model in a process of its own answers
     up to `batch_rows` records together, of those that wait; `batch_delay` seconds is what the first of them may be
-    made to wait for others. At most `queue` requests wait for it (429), each at most `deadline` seconds (504). `cache` is how
-    many answers are kept to be given again, `memory` how many bytes the models may have (None: what the machine has).
-    With `preserve` RESOURCES the old Version is let go before the new one is loaded, and requests wait meanwhile.
-    A Version that left is expected to have answered what it began within `drain` seconds. `body` is the most bytes
-    of one request. `grpc` opens a gRPC port beside the HTTP one.
+    made to wait for others. At most `queue` requests wait for it (429), each at most `deadline` seconds (504).
+    `cache` is how many answers are kept to be given again, `memory` how many bytes the models may have (None: what
+    the machine has). With `preserve` RESOURCES the old Version is let go before the new one is loaded, and requests
+    wait meanwhile. A Version that left is expected to have answered what it began within `drain` seconds, whose breach
+    is reported. `body` is the most bytes of one request. `grpc` opens a gRPC port beside the HTTP one.
     """
 
     sample: float = 1.0
