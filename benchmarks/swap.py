@@ -26,7 +26,7 @@ from benchmarks import place, serve
 from benchmarks.harness import Line, Sample, interleave, peer
 from benchmarks.load import Answered, Client, request
 from keepfit.core.places import Places
-from keepfit.serve.runtimes import load
+from keepfit.serve.loading import load
 from keepfit.store.blobs import Trees
 
 ROUNDS, SWAPS, CONNECTIONS = 3, 200, 8

@@ -38,7 +38,7 @@ from keepfit.loop.perform import Hands
 from keepfit.loop.pipeline import Made, Work
 from keepfit.loop.steps import declared, perform_step
 from keepfit.loop.turn import Loop
-from keepfit.serve.runtimes import load, rehearse
+from keepfit.serve.loading import load, rehearse
 from keepfit.serve.wire import from_table, to_columns
 from keepfit.store.blobs import Blobs, Trees
 from keepfit.store.ledger import Ledger

@@ -41,7 +41,7 @@ from keepfit.learn.update import update
 from keepfit.loop.looks import compact, look
 from keepfit.loop.pipeline import Made, Work
 from keepfit.loop.workplace import Workplace, values_of
-from keepfit.serve.runtimes import load, rehearse
+from keepfit.serve.loading import load, rehearse
 from keepfit.serve.wire import from_table
 
 UNDECLARED = (Contract(), Golden(), Better())

@@ -6,7 +6,6 @@ per Version, so that no pickle is opened here, two versions of one class live si
 
 from __future__ import annotations
 
-import math
 import os
 import socket
 import subprocess
@@ -17,17 +16,15 @@ from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from keepfit.core import registry
 from keepfit.core.errors import KeepfitError, MissingExtra, ModelFault, Refused
-from keepfit.core.nouns import OUTPUT_PREFIX, Bundle
-from keepfit.core.protocols import Predictor, Runtime
-from keepfit.core.signature import DType, Field
+from keepfit.core.nouns import Bundle
+from keepfit.core.protocols import Predictor
+from keepfit.core.signature import DType
 from keepfit.serve.frames import Kind, pack, receive, send, unpack
-from keepfit.serve.manifest import manifest
-from keepfit.serve.wire.tables import from_fields, from_table, numpy_type
+from keepfit.serve.loading import check_output
+from keepfit.serve.wire.tables import numpy_type
 
 _ONNX_TYPES = {
     "tensor(float)": DType.FP32,
@@ -44,40 +41,6 @@ _ONNX_TYPES = {
     "tensor(uint32)": DType.UINT32,
     "tensor(uint64)": DType.UINT64,
 }
-
-
-def load(directory: Path) -> tuple[Bundle, Predictor]:
-    """Load a verified Bundle directory by the Runtime it names; Refused with the reason where it cannot be served."""
-    bundle = manifest(directory)
-    runtime: Runtime = registry.load("keepfit.runtimes", bundle.runtime)()
-    return bundle, runtime.load(directory, bundle)
-
-
-def rehearse(directory: Path, bundle: Bundle, predictor: Predictor) -> float:
-    """Run the golden examples; the largest error over all outputs.
-
-    Numbers differ by |answer - expected| / max(1, |expected|); anything else that is not equal counts as 1.
-    Refused where there are no examples; ModelFault where the model raises or leaves its Signature.
-    """
-    path = directory / "golden.parquet"
-    try:
-        source = pa.BufferReader(path.read_bytes())
-        golden = pq.ParquetFile(source, pre_buffer=False).read(use_threads=False)  # a sixth of read_table's time
-    except (FileNotFoundError, pa.ArrowInvalid) as error:
-        raise Refused(f"the golden examples cannot be read: {error}", code="no_golden") from error
-    if not golden.num_rows:
-        raise Refused(f"{path} holds no golden examples", code="no_golden")
-    answers = predictor.predict(from_table(bundle.signature, golden))
-    expected = from_fields(bundle.signature.outputs, golden, OUTPUT_PREFIX)
-    return max(_error(answers[name], values) for name, values in expected.items())
-
-
-def _error(answer: NDArray[Any], expected: NDArray[Any]) -> float:
-    if expected.dtype.kind != "f":
-        return float(np.any(answer != expected))
-    both = np.isnan(answer) & np.isnan(expected)
-    error = np.abs(answer.astype(np.float64) - expected) / np.maximum(1.0, np.abs(expected))
-    return float(np.max(np.where(both, 0.0, np.where(np.isnan(error), np.inf, error))))
 
 
 class Onnx:
@@ -158,29 +121,6 @@ class OnnxPredictor:
     def close(self) -> None:
         """Give the session's memory back."""
         self._session = None
-
-
-def check_output(field: Field, answer: NDArray[Any], rows: int) -> None:
-    """ModelFault where an output is not `rows` values of its Field, or a number is missing that must not be."""
-    shape = answer.shape
-    if (shape[:1] != (rows,) or shape[1:] != field.shape) and not _free(field, answer, rows):
-        raise ModelFault(
-            f"output '{field.name}': expected shape {[rows, *field.shape]}, the model answered {list(answer.shape)}"
-        )
-    if answer.dtype.kind != "f":
-        return
-    flat = answer.reshape(-1)
-    total = np.dot(flat, flat)  # one pass, no temporary: finite only where every value is
-    if math.isfinite(total) or field.nullable:
-        return
-    if not np.isfinite(flat).all():
-        raise ModelFault(f"output '{field.name}': the model answered NaN or infinity")
-
-
-def _free(field: Field, answer: NDArray[Any], rows: int) -> bool:
-    return len(answer.shape) == len(field.shape) + 1 and all(
-        expected in (-1, found) for expected, found in zip((rows, *field.shape), answer.shape, strict=True)
-    )
 
 
 class Python:

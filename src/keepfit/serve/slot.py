@@ -22,8 +22,8 @@ from keepfit.core.signature import Compatibility, compare
 from keepfit.serve.capture import Form
 from keepfit.serve.courtesy import step_back
 from keepfit.serve.http import JSON
+from keepfit.serve.loading import load, rehearse
 from keepfit.serve.manifest import manifest
-from keepfit.serve.runtimes import load, rehearse
 from keepfit.serve.wire import Inference, Labels, Rows
 
 T = TypeVar("T")

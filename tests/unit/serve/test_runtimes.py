@@ -13,7 +13,8 @@ import pytest
 import toys
 from keepfit.core.errors import ModelFault, Refused
 from keepfit.core.signature import DType, Field, Signature
-from keepfit.serve.runtimes import Python, check_output, load, rehearse
+from keepfit.serve.loading import check_output, load, rehearse
+from keepfit.serve.runtimes import Python
 
 
 @pytest.mark.parametrize("signature", [toys.TENSOR, toys.COLUMNS], ids=["tensor", "columns"])

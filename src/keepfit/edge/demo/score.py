@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from keepfit.core.nouns import Digest
 from keepfit.edge.demo.flights import Year
 from keepfit.edge.demo.traffic import Exchange, Log
-from keepfit.serve.runtimes import load
+from keepfit.serve.loading import load
 from keepfit.serve.wire.tables import from_table
 from keepfit.store.blobs import Trees
 
