@@ -94,13 +94,13 @@ def test_killed_in_the_middle_of_swaps(tmp_path: Path, victim: str) -> None:
             if victim == "runner":
                 runner.kill()
                 swapping.join()
-                committed = json.loads((runner.deployment / "committed.json").read_bytes())
+                committed = json.loads((runner.deployment / "committed.json").read_bytes())["1"]["live"]
                 runner.start()
             else:
                 os.kill(runner.fronts()[0], signal.SIGKILL)
                 swapping.join()
                 wait(lambda: bool(runner.fronts()))
-                committed = json.loads((runner.deployment / "committed.json").read_bytes())
+                committed = json.loads((runner.deployment / "committed.json").read_bytes())["1"]["live"]
             reply = runner.call("POST", INFER, BODY)
             assert reply.json["model_version"] == str(committed["version"]), turn
             assert reply.headers["keepfit-bundle"] == runner.digests[committed["version"]]

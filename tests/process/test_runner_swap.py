@@ -169,7 +169,7 @@ def test_bad_bundles_are_refused_and_the_old_version_goes_on(tmp_path: Path, bad
         codes = {_breaking: "breaking", _nan: "golden", _golden: "golden", _absent: "not_found"}
         assert refused == {"ok": False, "code": codes.get(bad, "corrupt"), "error": refused["error"]}
         assert runner.call("POST", INFER, BODY).json["model_version"] == "1"
-        assert json.loads((runner.deployment / "committed.json").read_bytes())["version"] == 1
+        assert json.loads((runner.deployment / "committed.json").read_bytes())["1"]["live"]["version"] == 1
         runner.put(4, bias=0.4)
         assert runner.swap(4)["ok"], "a refusal leaves nothing behind that hinders the next swap"
 

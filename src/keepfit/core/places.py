@@ -44,6 +44,10 @@ class Places:
         """The segments and labels of one Service."""
         return self.root / "streams" / service
 
+    def shadow(self, service: str) -> Path:
+        """What the Version in a Service's shadow Slot answered."""
+        return self.root / "shadows" / service
+
     def deployment(self, service: str) -> Path:
         """What a Deployment has committed (`committed.json`) and the runner's own `runner.json` and log."""
         return self.root / "deployments" / service

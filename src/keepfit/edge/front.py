@@ -16,7 +16,9 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,17 @@ import msgspec
 from keepfit.core.clock import clock_from
 from keepfit.core.errors import KeepfitError
 from keepfit.core.imports import do_without
-from keepfit.core.nouns import Digest
+from keepfit.core.nouns import Placement
 from keepfit.core.places import Places
+from keepfit.core.registry import from_plain
+from keepfit.core.service import Serving
 from keepfit.serve.capture import Capture, ticker
 from keepfit.serve.http import Door
 from keepfit.serve.intake import Intake
+from keepfit.serve.measured import measured
+from keepfit.serve.plane import Plane
 from keepfit.serve.routes import Application
-from keepfit.serve.slot import Slot
+from keepfit.serve.slot import Slots
 from keepfit.store.blobs import Trees
 from keepfit.store.streams import LabelWriter, SegmentWriter, Stream
 
@@ -40,15 +46,11 @@ _GRACE = 0.3  # seconds until a Record that another front worker answered is sur
 _DRAIN = 25.0  # seconds that requests in flight may take when the worker ends
 
 
-class Resident(msgspec.Struct, frozen=True):
-    """A Version to have loaded."""
-
-    version: int
-    digest: Digest
+Placements = dict[int, Placement]
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What a front worker is started with."""
+    """What a front worker is started with; `placements` by major."""
 
     store: str
     service: str
@@ -56,10 +58,10 @@ class Order(msgspec.Struct, frozen=True):
     channel: int
     index: int
     workers: int
+    serving: dict[str, Any]
+    placements: dict[int, Any]
     clock: str | None = None
     capture: bool = True
-    live: Resident | None = None
-    previous: Resident | None = None
 
 
 class Front:
@@ -67,14 +69,17 @@ class Front:
 
     def __init__(self, order: Order) -> None:
         self._order = order
+        self._serving = from_plain(Serving, order.serving)
         places = Places(Path(order.store))
         clock = clock_from(order.clock)
-        self._slot = Slot(order.service, Trees(places.trees).path)
+        self._slots = Slots(order.service, Trees(places.trees).path, self._serving)
         self._capture: Capture | None = None
+        self._shadow: Capture | None = None
         self._intake: Intake | None = None
         if order.capture:
             root, name = places.stream(order.service), f"w{order.index}"
             self._capture = Capture(SegmentWriter(root, name))
+            self._shadow = Capture(SegmentWriter(places.shadow(order.service), name))
             self._labels = LabelWriter(root, name)
             self._intake = Intake(
                 Stream(root),
@@ -83,14 +88,11 @@ class Front:
                 flush=self._capture.flush,
                 grace=_GRACE if order.workers > 1 else 0.0,
             )
-        self._application = Application(
-            self._slot,
-            now=ticker(clock),
-            capture=self._capture,
-            intake=self._intake,
-            everyone=self._everyone if order.workers > 1 else None,
+        self._plane = Plane(
+            self._slots, now=ticker(clock), capture=self._capture, shadow=self._shadow, intake=self._intake
         )
-        self._door = Door(self._application.respond)
+        application = Application(self._plane, everyone=self._everyone if order.workers > 1 else None)
+        self._door = Door(application.respond, limit=self._serving.body)
         self._writer: asyncio.StreamWriter
         self._asked: dict[int, asyncio.Future[str]] = {}
         self._numbers = itertools.count()
@@ -122,30 +124,30 @@ class Front:
         await self._close()
 
     async def _load(self) -> None:
-        live = self._order.live
-        if live is None:
-            return
-        try:
-            await self._slot.prepare(live.version, live.digest)
-            self._slot.commit(live.version)
-        except KeepfitError as error:
-            self._fault = f"the committed v{live.version} cannot be loaded: {error}"
-            _log.error("front.not_ready service=%s error=%s", self._order.service, error)
+        """What is committed answers again; without canary and shadow where these cannot be loaded any more."""
+        wanted = _placements(self._order.placements)
+        whole = {major: replace(placed, previous=None) for major, placed in wanted.items()}
+        live = {major: Placement(placed.live) for major, placed in wanted.items()}
+        for placements in (whole, live):
+            try:
+                await self._slots.prepare(placements)
+            except KeepfitError as error:
+                versions = ", ".join(f"v{placed.live.version}" for placed in wanted.values() if placed.live)
+                self._fault = f"the committed {versions} cannot be loaded: {error}"
+                _log.error("front.not_ready service=%s error=%s", self._order.service, error)
+            else:
+                self._slots.commit()
+                return
 
     async def _keep(self) -> None:
-        """The Version before the live one comes back as well; serving does not wait for it."""
-        previous = self._order.previous
-        if previous is None or self._slot.live is None:
-            return
-        try:
-            await self._slot.keep(previous.version, previous.digest)
-        except KeepfitError as error:
-            _log.warning("front.previous_lost version=%s error=%s", previous.version, error)
+        """The Versions before the live ones come back as well; serving does not wait for them."""
+        await self._slots.keep(_placements(self._order.placements))
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(1.0)
-            self._application.tally.tick()
+            self._plane.tally.tick()
+            self._slots.tick()
             self._door.tick()
 
     async def _obey(self, reader: asyncio.StreamReader) -> None:
@@ -180,51 +182,62 @@ class Front:
         return await self._asked[number]
 
     async def _on_prepare(self, said: dict[str, Any]) -> dict[str, Any]:
-        await self._slot.prepare(said["version"], said["digest"], back=said["back"])
+        await self._slots.prepare(_placements(said["placements"]))
         return {}
 
     async def _on_commit(self, said: dict[str, Any]) -> dict[str, Any]:
-        self._slot.commit(said["version"])
+        began = time.perf_counter()
+        self._slots.commit()
         self._fault = ""
-        return {}
+        return {"seconds": time.perf_counter() - began}
 
     async def _on_discard(self, said: dict[str, Any]) -> dict[str, Any]:
-        await self._slot.discard()
+        await self._slots.discard()
         return {}
 
     async def _on_metrics(self, said: dict[str, Any]) -> dict[str, Any]:
-        return {"text": self._application.metrics()}
+        return {"text": measured(self._plane)}
 
     async def _on_drain(self, said: dict[str, Any]) -> dict[str, Any]:
         return {}
 
     async def _on_status(self, said: dict[str, Any]) -> dict[str, Any]:
-        tally, live = self._application.tally, self._slot.live
+        tally, slots = self._plane.tally, self._slots
         p50, p99 = (None if s is None else round(s * 1000, 3) for s in tally.percentiles(0.5, 0.99))
-        resident = [routing for routing in (live, self._slot.previous) if routing]
+        first = slots.majors[1].live
+        routings = [routing for deployment in slots.majors.values() for routing in deployment.all]
         return {
             "pid": os.getpid(),
-            "version": live.version if live else None,
+            "version": first.version if first else None,
             "requests": tally.requests,
             "errors": tally.errors,
             "captured": self._capture.captured if self._capture else 0,
             "lost": self._capture.lost if self._capture else 0,
             "labels": self._intake.accepted if self._intake else 0,
+            "mirrored": self._plane.mirrored,
+            "unmirrored": self._plane.unmirrored,
             "p50_ms": p50,
             "p99_ms": p99,
-            "leases": sum(routing.leases for routing in resident),
+            "leases": sum(routing.leases for routing in routings),
+            "draining": slots.draining,
+            "breaches": slots.breaches,
             "rss": _resident_bytes(),
             "fault": self._fault,
         }
 
     async def _close(self) -> None:
-        await self._slot.close()
+        await self._slots.close()
         if self._intake:
             await asyncio.to_thread(self._intake.close)
             await asyncio.to_thread(self._labels.close)
-        if self._capture:
-            await asyncio.to_thread(self._capture.close)
-        self._application.close()
+        for capture in (self._capture, self._shadow):
+            if capture:
+                await asyncio.to_thread(capture.close)
+        self._plane.close()
+
+
+def _placements(plain: dict[Any, Any]) -> Placements:
+    return {int(major): from_plain(Placement, placed) for major, placed in plain.items()}
 
 
 def _resident_bytes() -> int:

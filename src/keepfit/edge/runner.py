@@ -1,9 +1,8 @@
 """The runner: keeps the front workers of one Deployment alive and swaps Versions on all of them at once.
 
 `python -m keepfit.edge.runner --store ROOT --service NAME` reserves the port, starts the workers and takes orders on a
-Unix socket (`core.places.admin_socket`), one JSON object a line: `status`, `swap`, `rollback`, `stop`. Which Version is
-committed is one small file, renamed into place between the two phases of a swap: whatever is killed at whatever moment,
-after a restart exactly that Version answers. It never opens the ledger and knows nothing of training.
+Unix socket (`core.places.admin_socket`), one JSON object a line: `status`, `swap`, `clear`, `rollback`, `stop`. Which
+Versions are committed is one small file (`edge.committed`). It never opens the ledger and knows nothing of training.
 """
 
 from __future__ import annotations
@@ -24,56 +23,25 @@ from pathlib import Path
 from typing import Any
 
 from keepfit.core.errors import Conflict, Invalid, KeepfitError, Refused, StorageFault, Unavailable
+from keepfit.core.nouns import Held, Placement, SlotName
 from keepfit.core.places import Places, admin_socket
+from keepfit.core.registry import from_plain, to_plain
+from keepfit.core.service import Serving
+from keepfit.edge.committed import (
+    Placements,
+    back,
+    beside,
+    cleared,
+    plain,
+    read_committed,
+    swapped,
+    write,
+    write_committed,
+)
 from keepfit.edge.fronts import Fronts, listeners
 
 _log = logging.getLogger(__name__)
 _COMMIT = 10.0  # seconds a worker has for one assignment before it is taken for hung and started again
-
-
-@dataclass(frozen=True)
-class Committed:
-    """What answers, and what answered before; `previous` None where there is none."""
-
-    version: int
-    digest: str
-    previous: dict[str, Any] | None = None
-
-    @property
-    def plain(self) -> dict[str, Any]:
-        """The Version alone."""
-        return {"version": self.version, "digest": self.digest}
-
-
-def read_committed(deployment: Path) -> Committed | None:
-    """What is committed, None before the first swap; Refused where the file is damaged."""
-    path = deployment / "committed.json"
-    try:
-        found = json.loads(path.read_bytes())
-        return Committed(int(found["version"]), str(found["digest"]), found["previous"])
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise Refused(f"{path} is damaged ({error}); remove it and swap a version in again", code="corrupt") from error
-
-
-def write_committed(deployment: Path, committed: Committed) -> None:
-    """Make `committed` what answers after any crash: written beside, fsynced, renamed, directory fsynced."""
-    _write(deployment / "committed.json", {**committed.plain, "previous": committed.previous})
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_suffix(".partial")
-    with partial.open("w") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 class Runner:
@@ -99,7 +67,7 @@ class Runner:
         server = await asyncio.start_unix_server(self._visited, door)
         keeping = asyncio.create_task(self._keep())
         address = {"pid": os.getpid(), "port": self._fronts.port, "host": self._fronts.host}
-        _write(self._deployment / "runner.json", {**address, "started": datetime.now(UTC).isoformat()})
+        write(self._deployment / "runner.json", {**address, "started": datetime.now(UTC).isoformat()})
         _log.info("runner.started service=%s port=%d pid=%d", self._service, self._fronts.port, os.getpid())
         await self._stop.wait()
         server.close()
@@ -111,8 +79,7 @@ class Runner:
 
     def _resident(self) -> dict[str, Any]:
         """What a worker that starts now has to load."""
-        committed = self._committed
-        return {"live": committed and committed.plain, "previous": committed and committed.previous}
+        return {"placements": plain(self._committed)}
 
     async def _keep(self) -> None:
         """Start dead workers again, never in the middle of a swap."""
@@ -142,60 +109,127 @@ class Runner:
             case "status":
                 return await self._status()
             case "swap":
-                version, digest = order.get("version"), order.get("digest")
-                if type(version) is not int or version < 1 or not isinstance(digest, str):
-                    raise Invalid("swap: expected a version number and a digest")
+                wish = _wish(order)
                 async with self._turn:
-                    return await self._swap(version, digest)
+                    return await self._become(wish.major, wish.placed(self._placed(wish.major)))
+            case "clear":
+                slot, major = _slot(order), _major(order)
+                async with self._turn:
+                    return await self._clear(slot, major)
             case "rollback":
+                major = _major(order)
                 async with self._turn:
-                    previous = self._committed and self._committed.previous
-                    if not previous:
-                        raise Conflict("there is no previous version to go back to", code="no_previous")
-                    return await self._swap(previous["version"], previous["digest"])
+                    return await self._become(major, back(self._placed(major)))
             case "stop":
                 self._stop.set()
                 return {}
-        raise Invalid(f"unknown order {order.get('do')!r}; there are status, swap, rollback, stop")
+        raise Invalid(f"unknown order {order.get('do')!r}; there are status, swap, clear, rollback, stop")
 
-    async def _swap(self, version: int, digest: str) -> dict[str, Any]:
+    def _placed(self, major: int) -> Placement:
+        return self._committed.get(major, Placement())
+
+    async def _clear(self, slot: SlotName, major: int) -> dict[str, Any]:
+        """Empty the canary or shadow Slot; a major beside the first one goes with its live Slot."""
+        if slot is not SlotName.LIVE:
+            return await self._become(major, cleared(self._placed(major), slot))
+        if major == 1:
+            raise Conflict("the live slot is never emptied; swap another version in", code="live_slot")
+        return await self._become(major, None)
+
+    async def _become(self, major: int, placed: Placement | None) -> dict[str, Any]:
+        """Have all front workers hold this, in two phases; None takes the major away."""
         began = time.perf_counter()
-        live, wanted = self._committed, {"version": version, "digest": digest}
-        back = live is not None and live.previous == wanted
-        replies = await self._fronts.ask({"do": "prepare", **wanted, "back": back})
+        before = self._committed
+        wanted = {m: p for m, p in before.items() if m != major} | ({major: placed} if placed else {})
+        await self._prepare(wanted)
+        prepared = time.perf_counter()
+        if wanted != before:
+            await self._commit(wanted)
+        replies = await self._fronts.ask({"do": "commit"}, patience=_COMMIT, or_end=True)
+        committed = time.perf_counter()
+        _log.info("slots.swapped service=%s before=%s after=%s", self._service, _told(before), _told(wanted))
+        return {
+            **self._said(),
+            "prepare_seconds": round(prepared - began, 6),
+            "commit_seconds": round(committed - prepared, 6),
+            "assign_seconds": max((reply["seconds"] for reply in replies if reply["ok"]), default=0.0),
+        }
+
+    async def _prepare(self, wanted: Placements) -> None:
+        replies = await self._fronts.ask({"do": "prepare", "placements": plain(wanted)})
         bad = next((reply for reply in replies if not reply["ok"]), None)
         if bad or not replies:
             await self._fronts.ask({"do": "discard"})
             if not bad:
                 raise Unavailable("no front worker is running; they are being started")
             raise Refused(bad["error"], code=bad["code"])
-        prepared = time.perf_counter()
-        if live is None or live.plain != wanted:
-            await self._commit(Committed(version, digest, live.plain if live else None))
-        await self._fronts.ask({"do": "commit", "version": version}, patience=_COMMIT, or_end=True)
-        committed = time.perf_counter()
-        _log.info("slot.swapped service=%s before=%s after=%d", self._service, live and live.version, version)
-        return {
-            **self._resident(),
-            "prepare_seconds": round(prepared - began, 6),
-            "commit_seconds": round(committed - prepared, 6),
-        }
 
-    async def _commit(self, committed: Committed) -> None:
-        """From here on the Version answers, whatever happens; StorageFault where that could not be written down."""
+    async def _commit(self, placements: Placements) -> None:
+        """From here on these answer, whatever happens; StorageFault where that could not be written down."""
         try:
-            await asyncio.to_thread(write_committed, self._deployment, committed)
+            await asyncio.to_thread(write_committed, self._deployment, placements)
         except OSError as error:
-            if read_committed(self._deployment) != committed:
+            if read_committed(self._deployment) != placements:
                 await self._fronts.ask({"do": "discard"})
                 raise StorageFault(f"the swap cannot be written down ({error}); nothing was changed") from error
-        self._committed = committed
+        self._committed = placements
+
+    def _said(self) -> dict[str, Any]:
+        """What the Slots hold: those of the first major by name, and all."""
+        first = to_plain(self._placed(1))
+        return {**first, "majors": plain(self._committed)}
 
     async def _status(self) -> dict[str, Any]:
         replies = await self._fronts.ask({"do": "status"}, patience=2.0)
         workers = [{k: v for k, v in reply.items() if k not in ("ok", "n")} for reply in replies if reply["ok"]]
-        resident = self._resident()
-        return {"service": self._service, "pid": os.getpid(), "port": self._fronts.port, **resident, "workers": workers}
+        name = {"service": self._service, "pid": os.getpid(), "port": self._fronts.port}
+        return {**name, **self._said(), "workers": workers}
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """A Version to be put into a Slot."""
+
+    held: Held
+    slot: SlotName
+    major: int
+    share: float
+    key: str
+
+    def placed(self, before: Placement) -> Placement:
+        if self.slot is SlotName.LIVE:
+            return swapped(before, self.held)
+        return beside(before, self.slot, self.held, share=self.share, key=self.key)
+
+
+def _wish(order: dict[str, Any]) -> _Wish:
+    version, digest = order.get("version"), order.get("digest")
+    if type(version) is not int or version < 1 or not isinstance(digest, str):
+        raise Invalid("swap: expected a version number and a digest")
+    share, key = order.get("share", 0.0), order.get("key", "")
+    if not isinstance(share, int | float) or not 0.0 <= share <= 1.0 or not isinstance(key, str):
+        raise Invalid(
+            f"swap: expected a share between 0 and 1 and the name of an input as key, found {share!r}, {key!r}"
+        )
+    return _Wish(Held(version, digest), _slot(order), _major(order), float(share), key)
+
+
+def _slot(order: dict[str, Any]) -> SlotName:
+    found = order.get("slot", "live")
+    if found not in {slot.value for slot in SlotName}:
+        raise Invalid(f"there is no slot {found!r}; there are: {', '.join(SlotName)}")
+    return SlotName(found)
+
+
+def _major(order: dict[str, Any]) -> int:
+    major = order.get("major", 1)
+    if type(major) is not int or not 1 <= major < 1000:
+        raise Invalid(f"a major is a whole number from 1, found {major!r}")
+    return major
+
+
+def _told(placements: Placements) -> str:
+    return " ".join(f"{major}:{placed.live.version if placed.live else '-'}" for major, placed in placements.items())
 
 
 def _order(line: bytes) -> dict[str, Any]:
@@ -230,6 +264,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--clock", default=None)
     parser.add_argument("--no-capture", action="store_true")
+    parser.add_argument("--serving", default="{}", help="a Serving as JSON")
     said = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     places = Places(said.store.resolve())
@@ -237,11 +272,19 @@ def main(argv: list[str]) -> int:
         with _alone(places.deployment(said.service)):
             sockets = listeners(said.host, said.port, said.workers)
             order = {"store": str(places.root), "service": said.service, "clock": said.clock}
-            asyncio.run(_run(places, said.service, Fronts({**order, "capture": not said.no_capture}, sockets)))
+            order |= {"capture": not said.no_capture, "serving": to_plain(_serving(said.serving))}
+            asyncio.run(_run(places, said.service, Fronts(order, sockets)))
     except KeepfitError as error:
         print(f"keepfit runner: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _serving(text: str) -> Serving:
+    try:
+        return from_plain(Serving, json.loads(text))
+    except ValueError as error:
+        raise Invalid(f"--serving: expected a JSON object: {error}", code="invalid_json") from error
 
 
 async def _run(places: Places, service: str, fronts: Fronts) -> None:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on one event loop: bytes of a connection to `respond(method, path, body)` and its Answers back, in order.
+"""HTTP/1.1 on one event loop: bytes of a connection to `respond(Request)` and its Answers back, in order.
 
 There is no second thread and no framework between the socket and the model: parsed by llhttp (httptools), answered in
 the same call where nothing has to be waited for. Bodies are bounded, slow senders are cut off, requests that come
@@ -29,6 +29,30 @@ _LINGER = 1.0  # seconds in which a refused caller may still be sending
 _GRACE = 0.2  # seconds in which an open connection may still send a request when draining begins
 
 
+HEARD = frozenset(
+    {
+        b"accept",
+        b"content-encoding",
+        b"content-type",
+        b"inference-header-content-length",
+        b"traceparent",
+        b"tracestate",
+        b"x-request-timeout",
+    }
+)
+"""The headers that somebody here reads; others are not kept."""
+
+
+class Request(NamedTuple):
+    """What was asked: path and query, still percent-encoded, the HEARD headers by lower-case name, and the body."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[bytes, bytes]
+    body: bytes
+
+
 class Answer(NamedTuple):
     """What goes back: the status, header lines each ended by CRLF, and the body."""
 
@@ -37,7 +61,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-Respond = Callable[[str, str, bytes], Answer | Awaitable[Answer]]
+Respond = Callable[[Request], Answer | Awaitable[Answer]]
 
 
 def refusal(status: int, code: str, sentence: str) -> Answer:
@@ -92,12 +116,15 @@ class Door:
             await asyncio.sleep(0.01)
 
 
-class _Request(NamedTuple):
-    method: str
-    path: str
-    body: bytes
+class _Turn(NamedTuple):
+    """A request that waits for its answer; `last` of its connection, `refused` where it cannot be understood."""
+
+    request: Request
     last: bool
     refused: Answer | None
+
+
+_NOTHING = Request("GET", "", "", {}, b"")
 
 
 class Connection(asyncio.Protocol):
@@ -108,13 +135,14 @@ class Connection(asyncio.Protocol):
         self._door = door
         self._parser = door.parser(self)
         self._transport: asyncio.Transport
-        self._waiting: deque[_Request] = deque()
+        self._waiting: deque[_Turn] = deque()
         self._task: asyncio.Task[None] | None = None
         self._paused = self._choked = self._ending = False
         self._new()
 
     def _new(self) -> None:
         self._url = b""
+        self._headers: dict[bytes, bytes] = {}
         self._parts: list[bytes] = []
         self._size = self._head = 0
         self._continue = self._headed = False
@@ -138,7 +166,7 @@ class Connection(asyncio.Protocol):
         """Answer what cannot be understood, and close."""
         if not self._ending:
             self.began = 0.0
-            self._waiting.append(_Request("GET", "", b"", True, answer))
+            self._waiting.append(_Turn(_NOTHING, True, answer))
             self._go_on()
 
     # --- what the event loop calls
@@ -190,8 +218,11 @@ class Connection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header; only two matter here, the others are llhttp's business."""
-        if len(name) == 6 and name.lower() == b"expect":
+        """One header; what frames the request is llhttp's business."""
+        name = name.lower()
+        if name in HEARD:
+            self._headers[name] = value
+        elif name == b"expect":
             self._continue = value.lower() == b"100-continue"
 
     def on_headers_complete(self) -> None:
@@ -214,10 +245,10 @@ class Connection(asyncio.Protocol):
         """A request is complete: answer it, or let it wait for its turn."""
         self.began = 0.0
         refused = self._too_large() if self._size > self._door.limit else None
-        path = self._path()
+        path, query = self._target()
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        last = not self._parser.should_keep_alive()
-        self._waiting.append(_Request(self._parser.get_method().decode(), path, body, last, refused))
+        request = Request(self._parser.get_method().decode(), path, query, self._headers, body)
+        self._waiting.append(_Turn(request, not self._parser.should_keep_alive(), refused))
         self._new()
         self._go_on()
 
@@ -225,28 +256,28 @@ class Connection(asyncio.Protocol):
 
     def _go_on(self) -> None:
         while self._waiting and self._task is None and not self._ending:
-            request = self._waiting.popleft()
-            found = request.refused or self._respond(request)
+            turn = self._waiting.popleft()
+            found = turn.refused or self._respond(turn.request)
             if isinstance(found, Answer):
-                self._write(request, found)
+                self._write(turn, found)
             else:
-                self._task = asyncio.ensure_future(self._wait(request, found))
+                self._task = asyncio.ensure_future(self._wait(turn, found))
         self._breathe()
 
-    def _respond(self, request: _Request) -> Answer | Awaitable[Answer]:
-        return self._door.respond("GET" if request.method == "HEAD" else request.method, request.path, request.body)
+    def _respond(self, request: Request) -> Answer | Awaitable[Answer]:
+        return self._door.respond(request._replace(method="GET") if request.method == "HEAD" else request)
 
-    async def _wait(self, request: _Request, found: Awaitable[Answer]) -> None:
+    async def _wait(self, turn: _Turn, found: Awaitable[Answer]) -> None:
         try:
-            self._write(request, await found)
+            self._write(turn, await found)
         finally:
             self._task = None
         self._go_on()
 
-    def _write(self, request: _Request, answer: Answer) -> None:
+    def _write(self, turn: _Turn, answer: Answer) -> None:
         if self._transport.is_closing():
             return
-        last = request.last or self._door.draining
+        last = turn.last or self._door.draining
         head = b"%b%b%bcontent-length: %d\r\n%b\r\n" % (
             _LINES[answer.status],
             answer.headers,
@@ -254,8 +285,8 @@ class Connection(asyncio.Protocol):
             len(answer.body),
             b"connection: close\r\n" if last else b"",
         )
-        self._transport.write(head if request.method == "HEAD" else head + answer.body)
-        if request.refused and last:
+        self._transport.write(head if turn.request.method == "HEAD" else head + answer.body)
+        if turn.refused and last:
             self._linger()
         elif last:
             self.close()
@@ -273,12 +304,13 @@ class Connection(asyncio.Protocol):
             self._paused = pause
             (self._transport.pause_reading if pause else self._transport.resume_reading)()
 
-    def _path(self) -> str:
+    def _target(self) -> tuple[str, str]:
         url = self._url
         if not url.startswith(b"/"):  # the absolute form, which proxies use
             _, _, rest = url.partition(b"://")
             url = b"/" + rest.partition(b"/")[2]
-        return url.partition(b"?")[0].decode("latin-1")
+        path, _, query = url.partition(b"?")
+        return path.decode("latin-1"), query.decode("latin-1")
 
     def _misread(self, data: bytes, error: Exception) -> None:
         from httptools import HttpParserUpgrade

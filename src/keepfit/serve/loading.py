@@ -28,22 +28,27 @@ def load(directory: Path, *, aside: bool = False, serving: Serving = Serving()) 
     return bundle, runtime.load(directory, bundle)
 
 
+def golden(directory: Path, bundle: Bundle) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+    """The golden examples: inputs, and the outputs expected; Refused (`no_golden`) where there are none."""
+    path = directory / "golden.parquet"
+    try:
+        source = pa.BufferReader(path.read_bytes())
+        table = pq.ParquetFile(source, pre_buffer=False).read(use_threads=False)  # a sixth of read_table's time
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        raise Refused(f"the golden examples cannot be read: {error}", code="no_golden") from error
+    if not table.num_rows:
+        raise Refused(f"{path} holds no golden examples", code="no_golden")
+    return from_table(bundle.signature, table), from_fields(bundle.signature.outputs, table, OUTPUT_PREFIX)
+
+
 def rehearse(directory: Path, bundle: Bundle, predictor: Predictor) -> float:
     """Run the golden examples; the largest error over all outputs.
 
     Numbers differ by |answer - expected| / max(1, |expected|); anything else that is not equal counts as 1.
     Refused where there are no examples; ModelFault where the model raises or leaves its Signature.
     """
-    path = directory / "golden.parquet"
-    try:
-        source = pa.BufferReader(path.read_bytes())
-        golden = pq.ParquetFile(source, pre_buffer=False).read(use_threads=False)  # a sixth of read_table's time
-    except (FileNotFoundError, pa.ArrowInvalid) as error:
-        raise Refused(f"the golden examples cannot be read: {error}", code="no_golden") from error
-    if not golden.num_rows:
-        raise Refused(f"{path} holds no golden examples", code="no_golden")
-    answers = predictor.predict(from_table(bundle.signature, golden))
-    expected = from_fields(bundle.signature.outputs, golden, OUTPUT_PREFIX)
+    inputs, expected = golden(directory, bundle)
+    answers = predictor.predict(inputs)
     return max(_error(answers[name], values) for name, values in expected.items())
 
 

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from keepfit.serve import http
-from keepfit.serve.http import JSON, Answer, Door
+from keepfit.serve.http import JSON, Answer, Door, Request
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Door], Coroutine[Any, Any, Any]]
 
 
-def respond(method: str, path: str, body: bytes) -> Answer | Awaitable[Answer]:
+def respond(request: Request) -> Answer | Awaitable[Answer]:
     """Says what it got; `/slow` and `/quick` are answered later, after different times."""
+    method, path, body = request.method, request.path, request.body
     answer = Answer(200, JSON, b"%s %s %d" % (method.encode(), path.encode(), len(body)))
     if path in ("/slow", "/quick"):
         return _later(answer, 0.1 if path == "/slow" else 0.0)

@@ -1,0 +1,216 @@
+"""The data plane: one way from decoded inputs to an answer, whatever door they came through.
+
+A door decodes a request with the live Version's wires and hands over an Exchange; the plane chooses the canary where
+it is its turn, predicts where the model lives (on the event loop, on a thread, in a process), gives the shadow its
+copy, records what was answered, and has the door encode it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import secrets
+import zlib
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keepfit.core.errors import Conflict, NotFound, SignatureInvalid, Unavailable
+from keepfit.core.nouns import RECORD_ID
+from keepfit.core.protocols import Remote
+from keepfit.serve.capture import Capture
+from keepfit.serve.intake import Intake
+from keepfit.serve.routing import Routing
+from keepfit.serve.slot import Deployment, Slots
+from keepfit.serve.tally import Tally
+from keepfit.serve.wire.tables import numpy_type
+
+LONGEST_ID = 200
+_MIRRORED = 8  # copies the shadow may have before it; under load it is the first that goes without
+
+Arrays = dict[str, NDArray[Any]]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A decoded request: `pinned` where the caller named the Version; `deadline` in seconds, None for the Service's."""
+
+    deployment: Deployment
+    routing: Routing
+    ids: list[str]
+    inputs: Arrays
+    pinned: bool = False
+    deadline: float | None = None
+    trace: str = ""
+
+
+class Plane:
+    """Answers Exchanges with what the Slots hold."""
+
+    def __init__(
+        self,
+        slots: Slots,
+        *,
+        now: Callable[[], int],
+        capture: Capture | None = None,
+        shadow: Capture | None = None,
+        intake: Intake | None = None,
+    ) -> None:
+        self.slots = slots
+        self.tally = Tally()
+        self.capture = capture
+        self.intake = intake
+        self.mirrored = self.unmirrored = 0
+        self._now = now
+        self._shadow = shadow
+        self._mirroring = 0
+        self._threads = ThreadPoolExecutor(8, thread_name_prefix="keepfit-predict")
+        mark = secrets.token_hex(6)
+        self.mint = map((mark + "-%x").__mod__, itertools.count()).__next__
+
+    def deployment(self, name: str = "") -> Deployment:
+        """The Deployment of a model name (`service`, `service@2`; "" is the first); NotFound (`unknown_model`)."""
+        first = self.slots.majors.get(1)
+        if first is not None and (not name or name == first.name):
+            return first
+        found = next((d for d in self.slots.majors.values() if d.name == name), None)
+        if found is None:
+            there = ", ".join(f"'{d.name}'" for d in self.slots.majors.values())
+            raise NotFound(f"there is no model '{name}'; here is {there}", code="unknown_model")
+        return found
+
+    def ids(self, id: str, rows: int) -> list[str]:
+        """The Record ids of a request: its own where it has one row, numbered where it has more."""
+        if len(id) > LONGEST_ID:
+            raise SignatureInvalid(f"a record id has more than {LONGEST_ID} characters", code="id_too_long")
+        return [id] if rows == 1 else [f"{id}:{row}" for row in range(rows)]
+
+    def answer(self, asked: Exchange, encode: Callable[[Routing, Arrays], T]) -> T | Awaitable[T]:
+        """Answer, at once where nothing has to be waited for; ModelFault, Unavailable (`queue_full`, `deadline`)."""
+        routing, inputs = asked.routing, asked.inputs
+        deployment = asked.deployment
+        if deployment.canary is not None and not asked.pinned and _drawn(asked):
+            routing = deployment.canary
+            inputs = _widened(routing, inputs)
+        micros = self._now()
+        if len(asked.ids) <= routing.quick:
+            outputs = routing.predictor.predict(inputs)
+            return self._finished(asked, routing, inputs, outputs, micros, encode)
+        self.slots.lease(routing)
+        return self._waited(asked, routing, inputs, micros, encode)
+
+    async def until(self, done: asyncio.Future[None]) -> None:
+        """Wait, as long as a request may, for a swap that holds only one Version at a time."""
+        try:
+            await asyncio.wait_for(asyncio.shield(done), self.slots.serving.deadline)
+        except TimeoutError as error:
+            raise Unavailable("the version that comes next is still being loaded", code="deadline") from error
+
+    def accept(self, deployment: Deployment, body: bytes) -> Awaitable[int]:
+        """Take labels; their number when they are on disk."""
+        wire = deployment.routing().labels
+        if wire is None:
+            raise Conflict(f"'{deployment.name}' declares no label, so none can be taken", code="no_label")
+        ids, labels = wire.decode(body)
+        if self.intake is None:
+            raise Conflict("this runner records nothing (--no-capture), so it knows no record to label")
+        return self._accepted(self.intake, ids, labels)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _accepted(self, intake: Intake, ids: list[str], labels: list[Any]) -> int:
+        await intake.accept(ids, labels)
+        return len(ids)
+
+    async def _waited(
+        self, asked: Exchange, routing: Routing, inputs: Arrays, micros: int, encode: Callable[[Routing, Arrays], T]
+    ) -> T:
+        """Predict off the event loop, with a Routing leased until that has ended, whoever still waits for it."""
+        inline, patience = not hasattr(routing.predictor, "ask"), asked.deadline or self.slots.serving.deadline
+        try:
+            answering = self._elsewhere(routing, inputs)
+        except BaseException:
+            self.slots.release(routing)
+            raise
+        answering.add_done_callback(lambda _: self.slots.release(routing))
+        try:
+            if not inline and asked.deadline is None:  # a Remote keeps the Service's deadline by itself
+                outputs = await answering
+            else:  # a thread cannot be stopped, a request that waits for a process can be taken back
+                outputs = await asyncio.wait_for(asyncio.shield(answering) if inline else answering, patience)
+        except TimeoutError as error:
+            raise Unavailable(f"no answer within {patience:g} s", code="deadline") from error
+        return self._finished(asked, routing, inputs, outputs, micros, encode)
+
+    def _elsewhere(self, routing: Routing, inputs: Arrays) -> asyncio.Future[Arrays]:
+        if not hasattr(routing.predictor, "ask"):
+            return asyncio.get_running_loop().run_in_executor(self._threads, routing.predictor.predict, inputs)
+        return cast("Remote", routing.predictor).ask(inputs)
+
+    def _finished(
+        self,
+        asked: Exchange,
+        routing: Routing,
+        inputs: Arrays,
+        outputs: Arrays,
+        micros: int,
+        encode: Callable[[Routing, Arrays], T],
+    ) -> T:
+        if self.capture is not None:
+            self.capture.add(routing.form, asked.ids, micros, inputs, outputs)
+        if asked.deployment.shadow is not None:
+            self._mirror(asked, asked.deployment.shadow, micros)
+        return encode(routing, outputs)
+
+    def _mirror(self, asked: Exchange, shadow: Routing, micros: int) -> None:
+        """Have the shadow answer too; nobody waits for it, and it goes without where it does not keep up."""
+        if self._mirroring >= _MIRRORED:
+            self.unmirrored += 1
+            return
+        inputs = _widened(shadow, asked.inputs)
+        try:
+            answering = cast("Remote", shadow.predictor).ask(inputs)
+        except Unavailable:
+            self.unmirrored += 1
+            return
+        self._mirroring += 1
+        self.slots.lease(shadow)
+        answering.add_done_callback(partial(self._mirrored, asked.ids, shadow, inputs, micros))
+
+    def _mirrored(
+        self, ids: list[str], shadow: Routing, inputs: Arrays, micros: int, answered: asyncio.Future[Arrays]
+    ) -> None:
+        self._mirroring -= 1
+        self.slots.release(shadow)
+        if answered.cancelled() or answered.exception() is not None:
+            self.unmirrored += 1
+            return
+        self.mirrored += 1
+        if self._shadow is not None:
+            self._shadow.add(shadow.form, ids, micros, inputs, answered.result())
+
+
+def _drawn(asked: Exchange) -> bool:
+    """Whether it is the canary's turn: at random, or always the same for one value of the key (of the first row)."""
+    share, key = asked.deployment.placed.share, asked.deployment.placed.key
+    if not key:
+        return random.random() < share
+    value = asked.ids[0] if key == RECORD_ID else asked.inputs[key].reshape(-1)[:1].tolist()[0]
+    return zlib.crc32(str(value).encode()) < share * 2**32
+
+
+def _widened(routing: Routing, inputs: Arrays) -> Arrays:
+    """Inputs that were decoded for the live Version, in the types of one whose Signature may be wider."""
+    return {
+        field.name: np.asarray(inputs[field.name]).astype(numpy_type(field.dtype), copy=False)
+        for field in routing.bundle.signature.inputs
+    }

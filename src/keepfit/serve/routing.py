@@ -1,0 +1,81 @@
+"""A Routing: one loaded Version and everything that answering with it needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from numpy.typing import NDArray
+
+from keepfit.core.errors import Invalid, KeepfitError, ModelFault, Refused
+from keepfit.core.nouns import Bundle, Digest, Held
+from keepfit.core.protocols import Predictor
+from keepfit.core.service import Serving
+from keepfit.serve.capture import Form
+from keepfit.serve.http import JSON
+from keepfit.serve.loading import golden, load, rehearse
+from keepfit.serve.wire import Inference, Labels, Rows
+
+_QUICK = 0.002  # seconds that a model in this process may hold up the event loop
+_MOST = 256  # rows it may answer there however quick it is
+
+
+class Routing:
+    """One loaded Version, the wires it is spoken to by, and how many requests hold it.
+
+    `quick` is the number of rows it may answer on the event loop: 0 for a model in a process of its own.
+    """
+
+    def __init__(self, service: str, held: Held, bundle: Bundle, predictor: Predictor, quick: int = _MOST) -> None:
+        self.version: int = held.version
+        self.digest: Digest = held.digest
+        self.bundle = bundle
+        self.predictor = predictor
+        self.quick = quick if predictor.inline else 0
+        self.inference = Inference(service, held.version, held.digest, bundle.signature)
+        self.rows = Rows(bundle.signature)
+        self.labels = Labels(bundle.label, bundle.task, bundle.classes) if bundle.label else None
+        self.form = Form(held.version, bundle.signature)
+        self.headers = JSON + b"keepfit-version: %d\r\nkeepfit-bundle: %s\r\n" % (held.version, held.digest.encode())
+        self.leases = 0
+
+
+def open_routing(service: str, held: Held, directory: Path, aside: bool, serving: Serving) -> Routing:
+    """Load a Version, run its golden examples and warm it up; Refused with the reason where it may not answer.
+
+    `aside` has it loaded in a process of its own, of the lowest priority. Blocks: not for the event loop.
+    """
+    bundle, predictor = load(directory, aside=aside, serving=serving)
+    try:
+        if bundle.service != service:
+            raise Refused(f"the Bundle was made for service '{bundle.service}', not '{service}'", code="wrong_service")
+        error = rehearse(directory, bundle, predictor)  # which also warms it up
+        if not error <= bundle.tolerance:
+            raise Refused(
+                f"v{held.version} misses its golden examples by {error:.3g}; at most {bundle.tolerance:g} is allowed",
+                code="golden",
+            )
+        return Routing(service, held, bundle, predictor, _quick(directory, bundle, predictor))
+    except (ModelFault, Invalid) as error:
+        predictor.close()
+        raise Refused(f"v{held.version} fails on its golden examples: {error}", code="golden") from error
+    except KeepfitError:
+        predictor.close()
+        raise
+
+
+def _quick(directory: Path, bundle: Bundle, predictor: Predictor) -> int:
+    """How many rows the model answers in the time it may hold up the event loop, by its golden examples."""
+    if not predictor.inline:
+        return 0
+    inputs, _ = golden(directory, bundle)
+    one = {name: values[:1] for name, values in inputs.items()}
+    seconds = min(_timed(predictor, one) for _ in range(3))
+    return min(_MOST, int(_QUICK / max(seconds, 1e-9))) if seconds < _QUICK else 0
+
+
+def _timed(predictor: Predictor, inputs: dict[str, NDArray[Any]]) -> float:
+    began = perf_counter()
+    predictor.predict(inputs)
+    return perf_counter() - began
