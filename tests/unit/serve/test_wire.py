@@ -125,7 +125,7 @@ def test_inference_errors_are_precise(inputs: Any, code: str) -> None:
         (b"{", "invalid_json"),
         (b"\xff\xfe", "invalid_json"),
         (b"[" * 100_000, "invalid_request"),
-        (b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1,20],"data":%s}]}' % (b"[" * 100_000), "invalid_json"),
+        (b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1,20],"data":%s}]}' % (b"[" * 100_000), "too_deep"),
         (
             b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1,20],"data":%s1%s}]}' % (b"[" * 500, b"]" * 500),
             "wrong_shape",

@@ -1,48 +1,40 @@
-"""Open Inference Protocol v2 over JSON (https://github.com/kserve/open-inference-protocol), for one Version."""
+"""Open Inference Protocol v2 over JSON and binary tensors, for one Version.
+
+Sources: https://github.com/kserve/open-inference-protocol and, for raw tensors, see `binary`. Of Triton's own
+extensions `timeout` is obeyed; those which would change the answer (`classification`, sequences, shared memory) are
+refused, since leaving them out silently would be a wrong answer.
+"""
 
 from __future__ import annotations
 
-from functools import lru_cache
-from math import prod
 from typing import Any
 
 import msgspec
-import numpy as np
 from numpy.typing import NDArray
 
 from keepfit.core.errors import SignatureInvalid
 from keepfit.core.signature import DType, Field, Signature
-from keepfit.serve.wire.elements import array_of, element_type, fits, invalid_json, parsed, wrong_value
-from keepfit.serve.wire.tables import numpy_type
+from keepfit.serve.wire.binary import head_length, to_raw
+from keepfit.serve.wire.elements import MOST_ROWS, enough, invalid_json, oneofs, plain, refuse_duplicates, settle
+from keepfit.serve.wire.requests import Request, quotes, raw_size, refuse_unoffered, truth
+from keepfit.serve.wire.tensors import reader_of
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
-    """One request, decoded: the caller's id ("" for none), rows, arrays by input name, the outputs asked for."""
+    """One request, decoded: the caller's id ("" for none), rows, arrays by input name, the outputs asked for.
+
+    `wanted` empty means all outputs; `binary` are those to be sent raw; `timeout` is in microseconds, 0 for none.
+    """
 
     id: str
     rows: int
     inputs: dict[str, NDArray[Any]]
     wanted: tuple[str, ...] = ()
+    binary: frozenset[str] = frozenset()
+    timeout: int = 0
 
 
-class _Tensor(msgspec.Struct, gc=False):
-    name: str
-    shape: list[int]
-    datatype: str
-    data: msgspec.Raw
-
-
-class _Wanted(msgspec.Struct, gc=False):
-    name: str
-
-
-class _Request(msgspec.Struct, gc=False):
-    inputs: list[_Tensor]
-    id: str = ""
-    outputs: list[_Wanted] = []
-
-
-_decode = msgspec.json.Decoder(_Request).decode
+_decode = msgspec.json.Decoder(Request).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -50,29 +42,127 @@ class Inference:
     """Decodes requests to and encodes answers of one Version; everything that does not change is made once."""
 
     def __init__(self, service: str, version: int, digest: str, signature: Signature) -> None:
-        self._readers = {field.name: _reader(field) for field in signature.inputs}
-        self._outputs = {field.name: _opening(field) for field in signature.outputs}
+        self._readers = {field.name: reader_of(field, signature.batched) for field in signature.inputs}
+        self._outputs = {field.name: _opening(field, signature.batched) for field in signature.outputs}
+        self._groups = oneofs(signature.inputs)
+        self._batched = signature.batched
         self._head = b'{"model_name":%s,"model_version":"%d","parameters":{"digest":%s},"id":' % (
             _encode(service),
             version,
             _encode(digest),
         )
 
-    def decode(self, body: bytes) -> Call:
-        """The request in `body`; SignatureInvalid says what does not fit, with its machine code."""
+    def decode(self, body: bytes, head: bytes | None = None) -> Call:
+        """The request in `body`; SignatureInvalid says what does not fit, with its machine code.
+
+        `head` is the `Inference-Header-Content-Length` of a request with raw tensors after its JSON.
+        """
+        if head is None:
+            text, tail = body, None
+        else:
+            length = head_length(head, len(body))
+            text, tail = body[:length], memoryview(body)[length:]
         try:
-            request = _decode(body)
+            request = _decode(text)
         except msgspec.ValidationError as error:
             raise SignatureInvalid(f"the body is no inference request: {error}", code="invalid_request") from error
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise invalid_json(body, error) from error
+        except (msgspec.DecodeError, RecursionError, ValueError) as error:
+            raise invalid_json(text, error) from error
+        marks = text.count(b'"')
+        if marks != 2 + 12 * len(request.inputs) + (4 if request.id else 0) and marks != quotes(request):
+            refuse_duplicates(text)
+        inputs = self._read(request) if tail is None else self._read_tail(request, tail)
+        rows = self._rows(request, inputs)
+        if request.outputs or request.parameters is not None:
+            return self._with_wishes(request, rows, inputs)
+        return Call(request.id, rows, inputs)
+
+    def encode(self, call: Call, id: str, outputs: dict[str, NDArray[Any]]) -> bytes:
+        """The answer's JSON: the outputs asked for, or all of them."""
+        pieces = [self._head, _encode(id), b',"outputs":[']
+        rows = b"%d" % call.rows
+        for name in call.wanted or self._outputs:
+            before, after, field = self._outputs[name]
+            values = outputs[name]
+            if field is not None:
+                after, values = self._shaped(field, values, rows)
+                pieces += (before, after, b',"data":', _encode(plain(field, values)), b"},")
+                continue
+            flat = values if values.ndim == 1 else values.reshape(-1)
+            pieces += (before, rows, after, b',"data":', _encode(flat.tolist()), b"},")
+        pieces[-1] = b"}]}"
+        return b"".join(pieces)
+
+    def encode_binary(self, call: Call, id: str, outputs: dict[str, NDArray[Any]]) -> tuple[bytes, int]:
+        """The answer with the outputs in `call.binary` raw after the JSON, and the length of that JSON."""
+        pieces = [self._head, _encode(id), b',"outputs":[']
+        raws = []
+        rows = b"%d" % call.rows
+        for name in call.wanted or self._outputs:
+            before, after, field = self._outputs[name]
+            values = outputs[name]
+            shape = rows + after if field is None else self._shaped(field, values, rows)[0]
+            if name in call.binary:
+                raws.append(to_raw(values))
+                pieces += (before, shape, b',"parameters":{"binary_data_size":%d}' % len(raws[-1]), b"},")
+            else:
+                listed = values.reshape(-1)
+                data = listed.tolist() if field is None else plain(field, listed)
+                pieces += (before, shape, b',"data":', _encode(data), b"},")
+        pieces[-1] = b"}]}"
+        text = b"".join(pieces)
+        return b"".join((text, *raws)), len(text)
+
+    def _shaped(self, field: Field, values: NDArray[Any], rows: bytes) -> tuple[bytes, NDArray[Any]]:
+        """The JSON of an output's shape, as it is in this answer, up to its end; and its elements, flat."""
+        sizes = values.shape[1:]
+        shape = (rows, *(b"%d" % size for size in sizes)) if self._batched else [b"%d" % size for size in sizes]
+        return b",".join(shape) + b"]", values.reshape(-1)
+
+    def _read(self, request: Request) -> dict[str, NDArray[Any]]:
         inputs: dict[str, NDArray[Any]] = {}
         for tensor in request.inputs:
             reader = self._readers.get(tensor.name)
             if reader is None:
                 raise self._unknown(tensor.name)
+            if tensor.parameters is not None and raw_size(tensor) is not None:
+                raise SignatureInvalid(
+                    f"input '{tensor.name}' has binary_data_size, but the request has no header "
+                    "Inference-Header-Content-Length to say where its JSON ends",
+                    code="invalid_binary",
+                )
             inputs[tensor.name] = reader.read(tensor)
-        if len(inputs) != len(self._readers) or len(inputs) != len(request.inputs):
+        return inputs
+
+    def _read_tail(self, request: Request, tail: memoryview) -> dict[str, NDArray[Any]]:
+        """As `_read`, with raw tensors one after another in `tail`."""
+        inputs: dict[str, NDArray[Any]] = {}
+        at = 0
+        for tensor in request.inputs:
+            reader = self._readers.get(tensor.name)
+            if reader is None:
+                raise self._unknown(tensor.name)
+            size = None if tensor.parameters is None else raw_size(tensor)
+            if size is None:
+                inputs[tensor.name] = reader.read(tensor)
+                continue
+            if size > len(tail) - at:
+                raise SignatureInvalid(
+                    f"input '{tensor.name}': binary_data_size is {size}, but {len(tail) - at} bytes are left",
+                    code="invalid_binary",
+                )
+            inputs[tensor.name] = reader.read_raw(tensor, tail[at : at + size])
+            at += size
+        if at != len(tail):
+            raise SignatureInvalid(
+                f"{len(tail) - at} bytes follow the last tensor; binary_data_size of the inputs must sum up to all",
+                code="invalid_binary",
+            )
+        return inputs
+
+    def _rows(self, request: Request, inputs: dict[str, NDArray[Any]]) -> int:
+        """The number of records, which every input must have; members of oneofs that were left out are added."""
+        if not inputs or len(inputs) != len(request.inputs):
             raise self._incomplete(request)
         rows = len(inputs[request.inputs[0].name])
         for name, values in inputs.items():
@@ -82,126 +172,57 @@ class Inference:
                     "every input has one row per record",
                     code="wrong_shape",
                 )
-        if not rows:
-            raise SignatureInvalid("the request has no rows; send at least one", code="empty_batch")
-        return Call(request.id, rows, inputs, self._wanted(request.outputs) if request.outputs else ())
+        if not 0 < rows <= MOST_ROWS:
+            enough(rows)
+        if self._groups:
+            settle(self._groups, inputs, rows)
+        if len(inputs) != len(self._readers):
+            raise self._incomplete(request)
+        return rows
 
-    def encode(self, call: Call, id: str, outputs: dict[str, NDArray[Any]]) -> bytes:
-        """The answer's JSON: the outputs asked for, or all of them."""
-        pieces = [self._head, _encode(id), b',"outputs":[']
-        rows = b"%d" % call.rows
-        for name in call.wanted or self._outputs:
-            before, after = self._outputs[name]
-            values = outputs[name]
-            flat = values if values.ndim == 1 else values.reshape(-1)
-            pieces += (before, rows, after, _encode(flat.tolist()), b"},")
-        pieces[-1] = b"}]}"
-        return b"".join(pieces)
-
-    def _wanted(self, outputs: list[_Wanted]) -> tuple[str, ...]:
-        for output in outputs:
+    def _with_wishes(self, request: Request, rows: int, inputs: dict[str, NDArray[Any]]) -> Call:
+        """The Call of a request that says more than its inputs."""
+        parameters = request.parameters or {}
+        timeout = parameters.get("timeout") or 0
+        if type(timeout) is not int or timeout < 0:
+            raise SignatureInvalid("parameter 'timeout': expected microseconds, a whole number", code="wrong_type")
+        refuse_unoffered(parameters)
+        always = truth(parameters, "binary_data_output", default=False)
+        wanted: dict[str, bool] = {}
+        for output in request.outputs:
             if output.name not in self._outputs:
                 raise SignatureInvalid(
-                    f"output '{output.name}' does not exist; there are: {', '.join(self._outputs)}",
+                    f"output '{output.name[:60]}' does not exist; there are: {', '.join(self._outputs)}",
                     code="unknown_output",
                 )
-        return tuple(output.name for output in outputs)
+            if output.name in wanted:
+                raise SignatureInvalid(f"output '{output.name}' is asked for twice", code="duplicate_output")
+            refuse_unoffered(output.parameters or {})
+            wanted[output.name] = truth(output.parameters or {}, "binary_data", default=always)
+        raw = (name for name in wanted if wanted[name]) if wanted else self._outputs if always else ()
+        return Call(request.id, rows, inputs, tuple(wanted), frozenset(raw), timeout)
 
     def _unknown(self, name: str) -> SignatureInvalid:
         return SignatureInvalid(
-            f"input '{name}' does not exist; expected: {', '.join(self._readers)}", code="unknown_input"
+            f"input '{name[:60]}' does not exist; expected: {', '.join(self._readers)}", code="unknown_input"
         )
 
-    def _incomplete(self, request: _Request) -> SignatureInvalid:
+    def _incomplete(self, request: Request) -> SignatureInvalid:
         sent = [tensor.name for tensor in request.inputs]
         if len(set(sent)) < len(sent):
-            return SignatureInvalid(f"inputs are sent twice: {', '.join(sent)}", code="duplicate_input")
-        absent = [name for name in self._readers if name not in sent]
-        return SignatureInvalid(f"input '{absent[0]}' is missing; sent: {', '.join(sent)}", code="missing_input")
-
-
-def _opening(field: Field) -> tuple[bytes, bytes]:
-    """The JSON of one output around its number of rows, up to its data."""
-    before = b'{"name":%s,"datatype":"%s","shape":[' % (_encode(field.name), field.dtype.encode())
-    return before, b"".join(b",%d" % size for size in field.shape) + b'],"data":'
-
-
-@lru_cache(maxsize=4096)
-def _reader(field: Field) -> _Reader:
-    """The reader of a Field, made once for all Versions that have it."""
-    return _Reader(field)
-
-
-class _Reader:
-    """Reads one tensor of one Field."""
-
-    def __init__(self, field: Field) -> None:
-        self._field = field
-        self._shape = list(field.shape)
-        self._size = prod(field.shape)
-        self._decode = msgspec.json.Decoder(list[element_type(field)]).decode  # type: ignore[misc]  # made at run time
-        # A narrower type than the Signature's is welcome: callers of the Version before a widening still send it.
-        self._datatypes = frozenset(
-            dtype.value
-            for dtype in DType
-            if (dtype is DType.BYTES) == (field.dtype is DType.BYTES)
-            and np.can_cast(numpy_type(dtype), numpy_type(field.dtype), "safe")
-        )
-        self._simple = field.dtype is not DType.BYTES and -1 not in field.shape
-
-    def read(self, tensor: _Tensor) -> NDArray[Any]:
-        field, shape = self._field, tensor.shape
-        if tensor.datatype not in self._datatypes:
-            raise SignatureInvalid(
-                f"input '{field.name}': expected datatype {field.dtype}, found '{tensor.datatype}'", code="wrong_type"
-            )
-        if shape[1:] != self._shape:
-            shape = self._reconciled(shape)
-        try:
-            values = self._decode(tensor.data)
-        except msgspec.ValidationError:
-            values = self._flattened(tensor)
-        if not shape or shape[0] < 0 or len(values) != prod(shape):
-            raise self._misshapen(shape, f"{len(values)} values")
-        array = array_of(field, values)
-        return array if len(shape) == 1 else array.reshape(shape)
-
-    def _reconciled(self, shape: list[int]) -> list[int]:
-        """The shape to use for one that is not literally the Field's: [n, 1] for a column, free dimensions."""
-        if not self._shape and len(shape) == 2 and shape[1] == 1:
-            return shape[:1]
-        fits = len(shape) == len(self._shape) + 1 and all(
-            expected in (-1, found) for expected, found in zip(self._shape, shape[1:], strict=True)
-        )
-        if not fits or any(size < 0 for size in shape):
-            raise self._misshapen(shape, f"shape {shape}")
-        return shape
-
-    def _flattened(self, tensor: _Tensor) -> list[Any]:
-        """The elements of nested data, which the protocol also allows, or the error of the first that does not fit."""
-        data = parsed(tensor.data)
-        if not isinstance(data, list):
-            raise SignatureInvalid(
-                f"input '{self._field.name}': data: expected a list, found {type(data).__name__}", code="wrong_type"
-            )
-        values = _leaves(data)
-        wrong = next((value for value in values if not fits(self._field, value)), None)
-        if wrong is not None or (None in values and not fits(self._field, None)):
-            raise wrong_value(self._field.name, self._field, wrong)
-        return (
-            [float(value) for value in values] if self._field.dtype.startswith("FP") and None not in values else values
-        )
-
-    def _misshapen(self, shape: list[int], found: str) -> SignatureInvalid:
-        expected = ", ".join(["n", *("any" if size < 0 else str(size) for size in self._shape)])
+            twice = next(name for name in self._readers if sent.count(name) > 1)
+            return SignatureInvalid(f"input '{twice}' is sent twice", code="duplicate_input")
+        lost = next(name for name in self._readers if name not in sent)
         return SignatureInvalid(
-            f"input '{self._field.name}': expected shape [{expected}], found {found}"
-            + (f" for shape {shape}" if "values" in found else ""),
-            code="wrong_shape",
+            f"input '{lost}' is missing; sent: {', '.join(sent) or 'nothing'}", code="missing_input"
         )
 
 
-def _leaves(data: list[Any]) -> list[Any]:
-    while any(isinstance(item, list) for item in data):
-        data = [leaf for item in data for leaf in (item if isinstance(item, list) else [item])]
-    return data
+def _opening(field: Field, batched: bool) -> tuple[bytes, bytes, Field | None]:
+    """The JSON of one output before and after its number of rows; the Field too where the rest can't be made once."""
+    before = b'{"name":%s,"datatype":"%s","shape":[' % (_encode(field.name), field.dtype.encode())
+    after = b"".join(b",%d" % size for size in field.shape) + b"]"
+    simple = (
+        batched and -1 not in field.shape and not (field.nullable and (field.timestamp or field.dtype is DType.BYTES))
+    )
+    return before, after, None if simple else field

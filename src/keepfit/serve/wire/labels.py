@@ -9,7 +9,7 @@ import msgspec
 from keepfit.core.errors import SignatureInvalid
 from keepfit.core.nouns import Task
 from keepfit.core.signature import Field
-from keepfit.serve.wire.elements import element_type, fits, invalid_json, parsed
+from keepfit.serve.wire.elements import element_type, invalid_json, misfit, parsed
 
 
 class _Label(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -47,9 +47,10 @@ class Labels:
         try:
             values = msgspec.convert(values, self._type)
         except msgspec.ValidationError as error:
-            wrong = next(label for label in labels if not fits(self._field, label.label))
+            found = misfit(self._field, values)[1]
+            wrong = next(label for label in labels if label.label is found)
             raise SignatureInvalid(
-                f"label of '{wrong.id}': expected {self._field.dtype}, found {wrong.label!r}", code="label_wrong_type"
+                f"label of '{wrong.id}': expected {self._field.dtype}, found {found!r:.60}", code="label_wrong_type"
             ) from error
         if self._classes and not self._classes.issuperset(values):
             strange = next(label for label in labels if label.label not in self._classes)
