@@ -14,10 +14,10 @@ import secrets
 import zlib
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, cast
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,8 +38,7 @@ Arrays = dict[str, NDArray[Any]]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(msgspec.Struct, frozen=True, gc=False):
     """A decoded request: `pinned` where the caller named the Version; `deadline` in seconds, None for the Service's."""
 
     deployment: Deployment
@@ -77,12 +76,9 @@ class Plane:
 
     def deployment(self, name: str = "") -> Deployment:
         """The Deployment of a model name (`service`, `service@2`; "" is the first); NotFound (`unknown_model`)."""
-        first = self.slots.majors.get(1)
-        if first is not None and (not name or name == first.name):
-            return first
-        found = next((d for d in self.slots.majors.values() if d.name == name), None)
+        found = self.slots.named.get(name)
         if found is None:
-            there = ", ".join(f"'{d.name}'" for d in self.slots.majors.values())
+            there = ", ".join(f"'{deployment.name}'" for deployment in self.slots.majors.values())
             raise NotFound(f"there is no model '{name}'; here is {there}", code="unknown_model")
         return found
 
@@ -94,11 +90,9 @@ class Plane:
 
     def answer(self, asked: Exchange, encode: Callable[[Routing, Arrays], T]) -> T | Awaitable[T]:
         """Answer, at once where nothing has to be waited for; ModelFault, Unavailable (`queue_full`, `deadline`)."""
-        routing, inputs = asked.routing, asked.inputs
-        deployment = asked.deployment
-        if deployment.canary is not None and not asked.pinned and _drawn(asked):
-            routing = deployment.canary
-            inputs = _widened(routing, inputs)
+        routing, inputs, canary = asked.routing, asked.inputs, asked.deployment.canary
+        if canary is not None and not asked.pinned and _drawn(asked):
+            routing, inputs = canary, _widened(canary, inputs)
         micros = self._now()
         if len(asked.ids) <= routing.quick:
             outputs = routing.predictor.predict(inputs)

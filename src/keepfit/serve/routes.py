@@ -105,7 +105,8 @@ class Application:
     def _found(self, request: Request) -> Found:
         methods = self._exact.get(request.path)
         if methods is not None:
-            return _of_method(methods, request)(request)
+            function = methods.get(request.method)
+            return function(request) if function is not None else _of_method(methods, request)(request)
         path, names = request.path, {}
         if path.startswith("/@"):
             major, slash, rest = path[2:].partition("/")

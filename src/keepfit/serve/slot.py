@@ -85,7 +85,8 @@ class Slots:
     def __init__(self, service: str, verified: Callable[[Digest], Path], serving: Serving = Serving()) -> None:
         self.service = service
         self.serving = serving
-        self.majors: Mapping[int, Deployment] = {1: Deployment(service)}
+        self.majors: Mapping[int, Deployment] = {}
+        self.named: dict[str, Deployment] = {}
         self.swaps = self.breaches = 0
         self._verified = verified
         self._loaded: dict[_Key, Routing] = {}
@@ -95,6 +96,7 @@ class Slots:
         self._closing: set[asyncio.Future[None]] = set()
         self._calm = asyncio.Event()
         self._threads = ThreadPoolExecutor(2, "keepfit-load", initializer=step_back)
+        self._become({1: Deployment(service)})
 
     @property
     def placements(self) -> dict[int, Placement]:
@@ -253,6 +255,9 @@ class Slots:
     def _become(self, majors: Mapping[int, Deployment]) -> None:
         """Make these the Slots; whoever waited for a Version goes on."""
         before, self.majors = self.majors, majors
+        self.named = {deployment.name: deployment for deployment in majors.values()}
+        if 1 in majors:
+            self.named[""] = majors[1]
         kept = {routing for deployment in majors.values() for routing in deployment.all}
         for key, routing in list(self._loaded.items()):
             if routing not in kept:
