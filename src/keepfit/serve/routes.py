@@ -16,7 +16,7 @@ from keepfit.core.errors import (
     StorageFault,
     Unavailable,
 )
-from keepfit.serve.doors import Found, Route, inference, rows
+from keepfit.serve.doors import Found, Route, inference, rows, typed
 from keepfit.serve.http import TEXT, Answer, Request, refusal
 from keepfit.serve.measured import measured
 from keepfit.serve.plane import Plane
@@ -35,6 +35,7 @@ STATUS: tuple[tuple[type[KeepfitError], int], ...] = (
 CODES = {
     "invalid_json": 400,
     "invalid_framing": 400,
+    "invalid_protobuf": 400,
     "not_finite": 400,
     "empty_batch": 400,
     "method_not_allowed": 405,
@@ -46,7 +47,7 @@ CODES = {
 }
 """The status of an error by its code, where it is not that of its class."""
 
-_DOORS = (inference.routes, rows.routes)
+_DOORS = (inference.routes, rows.routes, typed.routes)
 
 
 def status_of(error: KeepfitError) -> int:

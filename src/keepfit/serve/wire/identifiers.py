@@ -66,6 +66,7 @@ class Scope:
         """A field's name; one that is taken gets the field's place behind it."""
         name = self._free(wanted, place, lambda name: name in self._symbols or _loose(name) in self._fields)
         self._fields.add(_loose(name))
+        self._symbols.add(lower_camel(name))  # so are fields called in languages that have no underscores
         return name
 
     def symbol(self, wanted: str, place: int) -> str:

@@ -1,0 +1,107 @@
+"""Typed methods: `POST /model/methods/{name}` in protobuf or its JSON, and the contract at `GET /proto`."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from weakref import WeakKeyDictionary
+
+from keepfit.core.errors import Invalid, SignatureInvalid
+from keepfit.core.signature import Signature
+from keepfit.serve.doors import Found, Route
+from keepfit.serve.http import JSON, Answer, Request
+from keepfit.serve.plane import LONGEST_ID, Arrays, Exchange, Plane
+from keepfit.serve.routing import Routing
+from keepfit.serve.wire.rows import Batch
+from keepfit.serve.wire.typed import Typed
+
+_PROTOBUF = b"content-type: application/x-protobuf\r\n"
+_TEXT = b"content-type: text/plain; charset=utf-8\r\n"
+_BINARY = frozenset({"application/x-protobuf", "application/protobuf", "application/octet-stream"})
+_IS_JSON = {**dict.fromkeys(_BINARY, False), "application/json": True}
+_kept: WeakKeyDictionary[Routing, Typed] = WeakKeyDictionary()
+
+
+def routes(plane: Plane) -> list[Route]:
+    """`/proto` and `/model/methods/{name}`."""
+    door = TypedDoor(plane)
+    return [Route("GET", "/proto", door.proto), Route("POST", "/model/methods/{name}", door.call)]
+
+
+class TypedDoor:
+    """Answers typed methods."""
+
+    def __init__(self, plane: Plane) -> None:
+        self._plane = plane
+
+    def proto(self, request: Request, model: str = "") -> Answer:
+        """The `.proto` file that clients are generated from."""
+        deployment = self._plane.deployment(model)
+        routing = deployment.routing()
+        text = typed_of(deployment.name, routing).proto.text
+        return Answer(200, _TEXT + routing.headers.removeprefix(JSON), text.encode())
+
+    def call(self, request: Request, name: str, model: str = "") -> Found:
+        """Predict."""
+        deployment = self._plane.deployment(model)
+        routing = deployment.routing()
+        typed = typed_of(deployment.name, routing)
+        method = typed.method(name)
+        is_json = _is_json(request)
+        batch = typed.decode(method, request.body, json=is_json)
+        ids = record_ids(self._plane, batch)
+        answers_json = _wants_json(request, is_json)
+
+        def encode(answering: Routing, outputs: Arrays) -> Answer:
+            speaks = typed_of(deployment.name, answering)
+            body = speaks.encode(speaks.method(name), ids, outputs, json=answers_json)
+            named = answering.headers if answers_json else _PROTOBUF + answering.headers.removeprefix(JSON)
+            return Answer(200, named, body)
+
+        trace = request.headers.get(b"traceparent", b"").decode("latin-1")
+        return self._plane.answer(Exchange(deployment, routing, ids, batch.inputs, trace=trace), encode)
+
+
+def typed_of(name: str, routing: Routing) -> Typed:
+    """The typed wire of a Version of the Deployment `name`; those with one Signature share it."""
+    typed = _kept.get(routing)
+    if typed is None:
+        service, _, major = name.partition("@")
+        typed = _kept[routing] = _typed(service, routing.bundle.signature, int(major or 1))
+    return typed
+
+
+@lru_cache(maxsize=32)
+def _typed(service: str, signature: Signature, major: int) -> Typed:
+    return Typed(service, signature, major)
+
+
+def record_ids(plane: Plane, batch: Batch) -> list[str]:
+    """The ids that came with the records, and new ones for those without."""
+    ids = [id or plane.mint() for id in batch.ids]
+    if any(len(id) > LONGEST_ID for id in ids):
+        raise SignatureInvalid(f"a record id has more than {LONGEST_ID} characters", code="id_too_long")
+    return ids
+
+
+def _is_json(request: Request) -> bool:
+    said = _plain(request.headers.get(b"content-type", b""))
+    found = _IS_JSON.get(said)
+    if found is None:
+        raise Invalid(
+            f"content-type {said[:60]!r} is not taken here; send one of {', '.join(sorted(_IS_JSON))}",
+            code="unsupported_media_type",
+        )
+    return found
+
+
+def _wants_json(request: Request, same: bool) -> bool:
+    """Whether to answer in JSON: the first form in Accept that there is, or the form that came."""
+    for said in request.headers.get(b"accept", b"").split(b","):
+        found = _IS_JSON.get(_plain(said))
+        if found is not None:
+            return found
+    return same
+
+
+def _plain(said: bytes) -> str:
+    return said.partition(b";")[0].strip().lower().decode("latin-1")
