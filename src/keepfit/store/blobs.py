@@ -165,6 +165,11 @@ Manifest = dict[str, tuple[int, Digest]]
 """Relative path with '/' to size in bytes and SHA-256."""
 
 
+def digest_of_tree(directory: Path) -> Digest:
+    """The name a directory would have in `Trees`; DataInvalid where it holds anything but files and directories."""
+    return hashlib.sha256(_canonical(_describe(directory))).hexdigest()
+
+
 def _canonical(manifest: Manifest) -> bytes:
     return msgspec.json.encode(manifest, order="deterministic")
 

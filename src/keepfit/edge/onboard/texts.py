@@ -40,7 +40,9 @@ def _decoded(path: Path, data: bytes) -> Any:
     try:
         return msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"))
     except msgspec.DecodeError as error:
-        raise Refused(f"{path}: begins as JSON and is broken: {error}; copy the file again", code="truncated") from error
+        raise Refused(
+            f"{path}: begins as JSON and is broken: {error}; copy the file again", code="truncated"
+        ) from error
 
 
 def refuse_json(path: Path) -> None:
