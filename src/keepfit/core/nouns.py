@@ -14,6 +14,7 @@ Digest = str
 RECORD_ID = "_id"
 RECORD_TIME = "_time"
 RECORD_VERSION = "_version"
+RECORD_TRACE = "_trace"
 LABEL = "_label"
 LABEL_TIME = "_label_time"
 OUTPUT_PREFIX = "_out_"

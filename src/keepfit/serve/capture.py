@@ -1,8 +1,8 @@
-"""Capture: every answered row becomes a Record of the Stream, off the hot path.
+"""Capture: answered rows become Records of the Stream, off the hot path.
 
-The event loop copies what it has at hand into a page of typed columns, which is cheaper than keeping the objects of a
-request alive; a thread makes Arrow batches of full or waiting pages and gives them to a sink. What finds no room, or
-what the sink cannot take (a full disk), is counted as lost: serving goes on.
+The event loop only keeps what it has at hand, and copies the columns of a few dozen requests at once, while they are
+still in the processor's cache; a thread makes Arrow batches of full or waiting pages and gives them to a sink. What
+finds no room, or what the sink cannot take (a full disk), is counted as lost: serving goes on.
 """
 
 from __future__ import annotations
@@ -13,24 +13,25 @@ import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from itertools import groupby
+from operator import itemgetter
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from keepfit.core.clock import SystemClock
 from keepfit.core.errors import StorageFault
-from keepfit.core.nouns import OUTPUT_PREFIX, RECORD_ID, RECORD_TIME, RECORD_VERSION
+from keepfit.core.nouns import OUTPUT_PREFIX
 from keepfit.core.protocols import Clock
-from keepfit.core.signature import DType, Field, Signature
 from keepfit.serve.courtesy import step_back
-from keepfit.serve.wire.tables import arrow_type, numpy_type, to_batch
+from keepfit.serve.forms import Arrays, Column, Form, New, Sample, Together
+
+__all__ = ["Capture", "Form", "Listener", "Sample", "Sink", "Together", "ticker"]
 
 _log = logging.getLogger(__name__)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MOMENT = pa.timestamp("us", tz="UTC")
-Arrays = dict[str, NDArray[Any]]
+_PAGE = 2**23  # bytes of a page
 
 
 class Sink(Protocol):
@@ -45,22 +46,12 @@ class Sink(Protocol):
         ...
 
 
-class Form:
-    """How Records that one Version answered are laid out."""
+class Listener(Protocol):
+    """Who else is told of recorded exchanges."""
 
-    def __init__(self, version: int, signature: Signature) -> None:
-        self.version = version
-        self.inputs = signature.inputs
-        self.outputs = signature.outputs
-        self.schema = pa.schema(
-            [
-                (RECORD_ID, pa.string()),
-                (RECORD_TIME, _MOMENT),
-                (RECORD_VERSION, pa.int32()),
-                *((field.name, arrow_type(field)) for field in signature.inputs),
-                *((OUTPUT_PREFIX + field.name, arrow_type(field)) for field in signature.outputs),
-            ]
-        )
+    def offer(self, together: Together) -> None:
+        """Take exchanges, or count them as dropped; may not wait."""
+        ...
 
 
 def ticker(clock: Clock) -> Callable[[], int]:
@@ -73,77 +64,72 @@ def ticker(clock: Clock) -> Callable[[], int]:
 class _Page:
     """Records of one Form on their way, column by column."""
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: Form, traced: bool) -> None:
         self.form = form
-        self.count = 0
+        self.count = self.size = 0
+        self._traced = traced
         self._ids: list[str] = []
         self._times: list[int] = []
-        self._counts: list[int] = []
-        self._inputs = [_Column(field) for field in form.inputs]
-        self._outputs = [_Column(field) for field in form.outputs]
-        self._from = [(column.field.name, column.extend) for column in self._inputs]
-        self._back = [(column.field.name, column.extend) for column in self._outputs]
+        self._traces: list[str | None] = []
+        self._inputs = [Column(field) for field in form.kept_inputs]
+        self._outputs = [Column(field, OUTPUT_PREFIX) for field in form.kept_outputs]
 
-    def put(self, ids: list[str], micros: int, inputs: Arrays, outputs: Arrays) -> None:
-        """Copy rows in."""
-        self.count += len(ids)
-        self._ids += ids
-        self._times.append(micros)
-        self._counts.append(len(ids))
-        for name, extend in self._from:
-            extend(inputs[name])
-        for name, extend in self._back:
-            extend(outputs[name])
+    def join(self, together: Together) -> None:
+        """Copy requests in, all of them or (whatever is raised) none."""
+        inputs, outputs = together.inputs, together.outputs
+        pieces = [column.joined([arrays[column.name] for arrays in inputs]) for column in self._inputs]
+        pieces += [column.joined([arrays[column.name] for arrays in outputs]) for column in self._outputs]
+        for column, piece in zip((*self._inputs, *self._outputs), pieces, strict=True):
+            column.pieces.append(piece)
+            self.size += column.size_of(piece)
+        self._ids += together.ids
+        self._times += together.each(together.micros)
+        if self._traced:
+            self._traces += [trace or None for trace in together.each(together.traces)]
+        self.count += len(together.ids)
+        self.size += together.size
 
     def batch(self) -> pa.RecordBatch:
         """The Records."""
-        times = np.repeat(np.array(self._times, dtype=np.int64), self._counts)
-        columns = [
-            pa.array(self._ids, pa.string()),
-            pa.array(times).cast(_MOMENT),
-            pa.array(np.full(self.count, self.form.version, dtype=np.int32)),
-            *(column.arrow() for column in (*self._inputs, *self._outputs)),
-        ]
-        return pa.RecordBatch.from_arrays(columns, schema=self.form.schema)
-
-
-class _Column:
-    """The values of one Field: bytes end to end, which is the quickest to add to, or a list where they have no size."""
-
-    def __init__(self, field: Field) -> None:
-        self.field = field
-        self._loose: list[Any] = []
-        self._bytes = bytearray()
-        self.extend: Callable[[NDArray[Any]], None] = self._bytes.extend
-        if -1 in field.shape:
-            self.extend = lambda values: self._loose.extend(row.reshape(-1).tolist() for row in values)
-        elif field.dtype is DType.BYTES:
-            self.extend = lambda values: self._loose.extend(values.reshape(-1).tolist())
-
-    def arrow(self) -> pa.Array:
-        """The column."""
-        if -1 in self.field.shape:
-            return pa.array(self._loose, arrow_type(self.field))
-        if self.field.dtype is DType.BYTES:
-            values = np.array(self._loose, dtype=object)
-        else:
-            values = np.frombuffer(self._bytes, numpy_type(self.field.dtype))
-        shaped = values.reshape(-1, *self.field.shape)
-        return to_batch([self.field], {self.field.name: shaped}).column(0)
+        columns = {column.place: column.arrow() for column in (*self._inputs, *self._outputs)}
+        times = np.array(self._times, dtype=np.int64)
+        return self.form.batch(self._ids, times, columns, self._traces if self._traced else None)
 
 
 class Capture:
-    """The pages and the thread that empties them; `room` rows wait at most, `interval` seconds at the longest."""
+    """The pages and the thread that empties them.
 
-    def __init__(self, sink: Sink, *, room: int = 200_000, rows: int = 4096, interval: float = 0.2) -> None:
+    At most `room` rows and about `size` bytes wait, `interval` seconds at the longest. `sample` is the share that is
+    recorded. A Capture that lets another go `first` takes nothing while that one is half full. The `listener` hears of
+    every exchange that is recorded, and of no other.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        *,
+        room: int = 200_000,
+        size: int = 2**27,
+        rows: int = 4096,
+        interval: float = 0.2,
+        sample: float = 1.0,
+        first: Capture | None = None,
+        listener: Listener | None = None,
+    ) -> None:
         self._sink = sink
-        self._rows = rows
-        self._most = max(2, room // rows)
+        self._room, self._size, self._rows = room, size, rows
+        self._page_size = min(_PAGE, size // 2)
         self._interval = interval
+        self._sample = Sample(sample) if sample < 1.0 else None
+        self._first = first
+        self._listener = listener
         self._lock = threading.Lock()
+        self._new: list[New] = []
         self._page: _Page | None = None
         self._full: deque[_Page] = deque()
-        self._taken = self._refused = self._failed = 0  # each is written by one thread only
+        self._turned_rows = self._turned_size = self._refused = self.skipped = 0  # written under the lock
+        self._gone_rows = self._gone_size = self._taken = self._failed = 0  # written by the thread
+        self._traced = False
         self._wake = threading.Event()
         self._turn = threading.Condition()
         self._turns = 0
@@ -158,28 +144,94 @@ class Capture:
 
     @property
     def lost(self) -> int:
-        """Rows that found no room, or which the sink could not take."""
+        """Rows that found no room, or which the sink could not take; not those `skipped` because of the sample."""
         return self._refused + self._failed
 
-    def add(self, form: Form, ids: list[str], micros: int, inputs: Arrays, outputs: Arrays) -> None:
-        """Remember an answered request of that time (microseconds since 1970). Called from the event loop."""
-        rows = len(ids)
-        with self._lock:
-            page = self._page
-            if page is None or page.form is not form or page.count + rows > self._rows:
-                if len(self._full) >= self._most:
-                    self._refused += rows
-                    return
-                page = self._turned(form)
-            page.put(ids, micros, inputs, outputs)
+    @property
+    def half_full(self) -> bool:
+        """Whether half of the room is taken by pages that wait for the sink."""
+        rows, size = self._turned_rows - self._gone_rows, self._turned_size - self._gone_size
+        return 2 * rows >= self._room or 2 * size >= self._size
 
-    def _turned(self, form: Form) -> _Page:
-        """A new page; the one before goes to the thread."""
-        if self._page is not None:
-            self._full.append(self._page)
+    def takes(self, id: str) -> bool:
+        """Whether an exchange with this id is recorded at all, by the sample."""
+        return self._sample is None or self._sample.takes(id)
+
+    def add(self, form: Form, ids: list[str], micros: int, inputs: Arrays, outputs: Arrays, trace: str = "") -> None:
+        """Remember an answered request of that time (microseconds since 1970). Called from the event loop.
+
+        The arrays are read a little later: nobody may write to them any more.
+        """
+        new = self._new
+        new.append((form, ids, micros, inputs, outputs, trace))
+        if len(new) >= form.together or len(ids) > form.many:
+            with self._lock:
+                self._gather()
+
+    def _gather(self) -> None:
+        """Copy what is new into pages. Only who holds the lock removes from `_new`; appending needs no lock."""
+        found = self._new[:]
+        del self._new[: len(found)]
+        if len(set(map(itemgetter(0), found))) == 1:
+            self._take(Together.of(self._sampled(found)))
+        else:
+            for _, some in groupby(found, itemgetter(0)):
+                self._take(Together.of(self._sampled(list(some))))
+
+    def _sampled(self, found: list[New]) -> list[New]:
+        if self._sample is None:
+            return found
+        kept = [chosen for new in found if (chosen := self._sample.of(new)) is not None]
+        self.skipped += sum(len(new[1]) for new in found) - sum(len(new[1]) for new in kept)
+        return kept
+
+    def _take(self, together: Together | None) -> None:
+        if together is None:
+            return
+        rows, page = len(together.ids), self._page
+        if (
+            page is None
+            or page.form is not together.form
+            or page.count + rows > self._rows
+            or page.size + together.size > self._page_size
+            or (not self._traced and any(together.traces))
+        ):
+            page = self._turned(together)
+        try:
+            if page is not None:
+                page.join(together)
+        except Exception as error:  # noqa: BLE001  # a Record that cannot be kept is no reason to answer badly
+            _log.error("capture.lost rows=%d error=%s: %s", rows, type(error).__name__, error)
+            page = None
+        if page is None:
+            self._refused += rows
+        elif self._listener is not None:
+            self._listener.offer(together)
+
+    def _turned(self, together: Together) -> _Page | None:
+        """A new page with room for these; the one before goes to the thread. None where there is no room."""
+        page = self._page
+        waiting = self._turned_rows - self._gone_rows + (page.count if page else 0)
+        weight = self._turned_size - self._gone_size + (page.size if page else 0)
+        if (
+            waiting + max(self._rows, len(together.ids)) > self._room
+            or weight + max(self._page_size, together.size) > self._size
+            or (self._first is not None and self._first.half_full)
+        ):
+            return None
+        self._traced = self._traced or any(together.traces)  # it stays: every change of columns begins a new segment
+        self._put_away()
+        if page is not None:
             self._wake.set()
-        self._page = _Page(form)
+        self._page = _Page(together.form, self._traced)
         return self._page
+
+    def _put_away(self) -> None:
+        page, self._page = self._page, None
+        if page is not None:
+            self._turned_rows += page.count
+            self._turned_size += page.size
+            self._full.append(page)
 
     def flush(self) -> None:
         """Wait until everything added so far is with the sink. Blocks: not for the event loop."""
@@ -212,11 +264,13 @@ class Capture:
 
     def _write(self) -> None:
         with self._lock:
-            page, self._page = self._page, None
-            if page is not None:
-                self._full.append(page)
+            self._gather()
+            self._put_away()
         while self._full:
-            self._keep(self._full[0])
+            page = self._full[0]
+            self._keep(page)
+            self._gone_rows += page.count
+            self._gone_size += page.size
             self._full.popleft()
 
     def _keep(self, page: _Page) -> None:

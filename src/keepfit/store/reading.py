@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from keepfit.core.nouns import LABEL, LABEL_TIME, OUTPUT_PREFIX, RECORD_ID, RECORD_TIME, RECORD_VERSION
+from keepfit.core.nouns import LABEL, LABEL_TIME, OUTPUT_PREFIX, RECORD_ID, RECORD_TIME, RECORD_TRACE, RECORD_VERSION
 from keepfit.store import segments
 from keepfit.store.compaction import conformed, unified
 from keepfit.store.labels import NO_LABELS
@@ -227,6 +227,6 @@ def _beside(column: pa.ChunkedArray, rows: Rows) -> pa.Array:
 def _order_of_columns(names: Sequence[str]) -> list[str]:
     """keepfit's own keys, the features as they came, the label and what belongs to it, the outputs."""
     front, outputs = [RECORD_ID, RECORD_TIME], [name for name in names if name.startswith(OUTPUT_PREFIX)]
-    version = [RECORD_VERSION] if RECORD_VERSION in names else []
+    version = [name for name in (RECORD_VERSION, RECORD_TRACE) if name in names]
     features = [name for name in names if name not in (*front, *version, *outputs)]
     return [*front, *features, LABEL, *version, LABEL_TIME, *outputs]

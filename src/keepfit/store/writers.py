@@ -164,7 +164,7 @@ def _sober(writer: str) -> str:
 
 
 def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch in the form segments have: times in microseconds UTC, no dictionaries, no metadata."""
+    """The batch in the form segments have: times in microseconds UTC, no dictionaries, metadata of fields only."""
     for name in (RECORD_ID, RECORD_TIME):
         if name not in batch.schema.names:
             raise DataInvalid(f"records: column {name!r} is missing; found {batch.schema.names}")
@@ -176,7 +176,8 @@ def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
         columns[field.name] = column
     columns[RECORD_ID] = columns[RECORD_ID].cast(pa.string())
     columns[RECORD_TIME] = columns[RECORD_TIME].cast(TIME)
-    return _complete(pa.record_batch(columns))
+    fields = [pa.field(field.name, columns[field.name].type, metadata=field.metadata) for field in batch.schema]
+    return _complete(pa.RecordBatch.from_arrays(list(columns.values()), schema=pa.schema(fields)))
 
 
 def _complete(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -12,9 +12,9 @@ import pytest
 
 import toys
 from keepfit.core.clock import ManualClock, SystemClock
-from keepfit.core.errors import StorageFault
+from keepfit.core.errors import Refused, StorageFault
 from keepfit.core.signature import DType, Field, Signature
-from keepfit.serve.capture import Capture, Form, ticker
+from keepfit.serve.capture import Capture, Form, Sample, Together, ticker
 from keepfit.store.streams import SegmentWriter, Stream
 
 MICROS = 1_000_000
@@ -49,9 +49,9 @@ def outputs(rows: int) -> dict[str, np.ndarray]:
 
 
 def add(capture: Capture, form: Form, start: int, rows: int) -> None:
-    capture.add(
-        form, [f"r{i}" for i in range(start, start + rows)], MICROS, toys.examples(toys.COLUMNS, rows), outputs(rows)
-    )
+    signature = Signature(form.inputs, form.outputs)
+    ids = [f"r{i}" for i in range(start, start + rows)]
+    capture.add(form, ids, MICROS, toys.examples(signature, rows), outputs(rows))
 
 
 def test_records_hold_every_type() -> None:
@@ -66,6 +66,7 @@ def test_records_hold_every_type() -> None:
     assert batch.schema.equals(form.schema)
     inputs = toys.examples(toys.COLUMNS, 3)
     first, second, _ = batch.to_pylist()
+    assert "_trace" not in first
     assert first["_id"] == "r0"
     assert first["_time"] == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
     assert first["_version"] == 7
@@ -138,11 +139,191 @@ def test_a_sink_that_hangs_never_holds_up_the_caller() -> None:
     form = Form(1, toys.COLUMNS)
     for turn in range(200):
         add(capture, form, turn * 50, 50)
-    lost = capture.lost
-    assert 8000 <= lost < 10_000
     sink.gate.set()
     capture.close()
-    assert capture.captured == 10_000 - lost == len(sink.rows)
+    assert 8000 <= capture.lost < 10_000
+    assert capture.captured == 10_000 - capture.lost == len(sink.rows)
+
+
+def test_memory_is_bounded_in_bytes_too() -> None:
+    """Large tensors fill the room long before their rows do; one that is larger than all of it is lost, no more."""
+    signature = Signature((Field("image", DType.FP32, (64, 64)),), (Field("y", DType.INT64),))
+    sink, form = Sink(), Form(1, signature)
+    sink.gate.clear()
+    capture = Capture(sink, size=2**23)
+
+    def one(rows: int) -> None:
+        arrays = {"image": np.zeros((rows, 64, 64), np.float32)}
+        capture.add(form, [f"{id(arrays)}:{i}" for i in range(rows)], MICROS, arrays, {"y": np.zeros(rows, np.int64)})
+
+    for _ in range(2000):
+        one(1)
+    one(1000)
+    sink.gate.set()
+    capture.close()
+    assert 200 <= capture.captured <= 512  # of 16 KiB each
+    assert capture.captured + capture.lost == 3000
+
+
+def test_texts_count_by_their_length() -> None:
+    """A long text weighs what it is long, so that long ones do not fill the memory either."""
+    signature = Signature((Field("text", DType.BYTES),), (Field("y", DType.INT64),))
+    sink, form = Sink(), Form(1, signature)
+    sink.gate.clear()
+    capture = Capture(sink, size=2**20)
+    for i in range(500):
+        text = np.array(["x" * 10_000], dtype=object)
+        capture.add(form, [str(i)], MICROS, {"text": text}, {"y": np.zeros(1, np.int64)})
+    sink.gate.set()
+    capture.close()
+    assert capture.captured < 150
+    assert capture.captured + capture.lost == 500
+
+
+def test_masked_fields_are_never_written(tmp_path: Path) -> None:
+    """Inputs and outputs named by the mask keep their column and type, without any value; the schema says so."""
+    sink = Sink()
+    capture = Capture(sink)
+    form = Form(1, toys.COLUMNS, mask=("city", "count", "probability"))
+    add(capture, form, 0, 3)
+    capture.close()
+    (batch,) = sink.batches
+    for name in ("city", "count", "_out_probability"):
+        assert batch.column(name).null_count == 3
+        assert batch.schema.field(name).metadata == {b"masked": b"true"}
+    assert batch.schema.types == Form(1, toys.COLUMNS).schema.types
+    assert batch.column("_out_prediction").to_pylist() == [0, 1, 2]
+    writer = SegmentWriter(tmp_path, "w0")
+    writer.append(batch)
+    writer.close()
+    assert Stream(tmp_path).read().column("city").null_count == 3
+    for path in tmp_path.rglob("*.arrow"):
+        assert b"Rome" not in path.read_bytes()
+        with pa.ipc.open_file(path) as file:
+            assert file.schema.field("city").metadata == {b"masked": b"true"}
+
+
+def test_a_mask_that_names_no_field_is_refused() -> None:
+    """Before anything is answered, with the names there are."""
+    with pytest.raises(Refused, match=r"'contry'.*city") as caught:
+        Form(1, toys.COLUMNS, mask=("contry",))
+    assert caught.value.code == "unknown_mask"
+
+
+def test_a_sample_is_the_same_for_everyone() -> None:
+    """About the share is taken; rows of a request go together; a label's id says whether its Record was taken."""
+    sink = Sink()
+    capture = Capture(sink, sample=0.3)
+    form = Form(1, toys.TENSOR)
+    for i in range(3000):
+        rows = 1 + i % 3
+        ids = [f"q{i}"] if rows == 1 else [f"q{i}:{row}" for row in range(rows)]
+        capture.add(form, ids, MICROS, toys.examples(toys.TENSOR, rows), outputs(rows))
+    capture.close()
+    found = {str(row["_id"]) for row in sink.rows}
+    assert all(Sample(0.3).takes(id) for id in found)
+    assert 0.27 < len(found) / 6000 < 0.33
+    assert {id for id in found if id.endswith(":1")} == {id[:-1] + "1" for id in found if id.endswith(":0")}
+    assert (capture.captured, capture.skipped, capture.lost) == (len(found), 6000 - len(found), 0)
+
+
+def test_a_sample_may_take_some_rows_of_a_request() -> None:
+    """Rows with ids of their own are chosen one by one, and keep their own values."""
+    sink = Sink()
+    capture = Capture(sink, sample=0.5)
+    inputs = toys.examples(toys.TENSOR, 200)
+    capture.add(Form(1, toys.TENSOR), [f"own-{i}" for i in range(200)], MICROS, inputs, outputs(200))
+    capture.close()
+    assert 60 < len(sink.rows) < 140
+    for row in sink.rows:
+        assert row["_out_prediction"] == int(str(row["_id"]).removeprefix("own-"))
+        assert row["x"] == pytest.approx(inputs["x"][int(str(row["_out_prediction"]))].tolist())
+
+
+def test_traces_have_a_column_once_there_is_one() -> None:
+    """No column while nobody traces; afterwards it stays, so that segments change their columns once."""
+    sink = Sink()
+    capture = Capture(sink)
+    form = Form(1, toys.TENSOR)
+
+    def one(id: str, trace: str = "") -> None:
+        capture.add(form, [f"{id}:0", f"{id}:1"], MICROS, toys.examples(toys.TENSOR, 2), outputs(2), trace)
+
+    one("a")
+    capture.flush()
+    one("b", "00-aa-bb-01")
+    one("c")
+    capture.close()
+    before, after = sink.batches
+    assert "_trace" not in before.schema.names
+    assert after.column("_trace").to_pylist() == ["00-aa-bb-01"] * 2 + [None] * 2
+
+
+def test_what_goes_first_is_kept_when_there_is_no_room() -> None:
+    """Two Captures live side by side; the one that gives way takes nothing while the other is half full."""
+    live_sink, shadow_sink = Sink(), Sink()
+    live_sink.gate.clear()
+    live = Capture(live_sink, room=10_000, rows=1000)
+    shadow = Capture(shadow_sink, room=1000, rows=100, first=live)
+    form = Form(1, toys.TENSOR)
+    add(shadow, form, 0, 50)
+    shadow.flush()
+    assert (shadow.captured, live.half_full) == (50, False)
+    for turn in range(640):
+        add(live, form, turn * 10, 10)
+    assert live.half_full
+    add(shadow, form, 1000, 50)
+    shadow.flush()
+    assert (shadow.captured, shadow.lost) == (50, 50)
+    live_sink.gate.set()
+    live.close()
+    add(shadow, form, 2000, 50)
+    shadow.close()
+    assert (live.captured, live.lost, shadow.captured) == (6400, 0, 100)
+
+
+def test_arrays_in_any_order_of_memory_are_kept() -> None:
+    """Views with steps, as slices of columns are, hold the same values as copies."""
+    sink = Sink()
+    capture = Capture(sink)
+    both = np.arange(8, dtype=np.float32).reshape(4, 2)
+    x = np.asfortranarray(toys.examples(toys.TENSOR, 4)["x"])
+    capture.add(
+        Form(1, toys.TENSOR), list("abcd"), MICROS, {"x": x}, {"prediction": np.arange(4), "probability": both[:, 1]}
+    )
+    capture.close()
+    assert [row["_out_probability"] for row in sink.rows] == [1, 3, 5, 7]
+    assert sink.rows[2]["x"] == x[2].tolist()
+
+
+def test_an_answer_that_cannot_be_recorded_is_still_an_answer() -> None:
+    """Arrays that do not fit are counted as lost, and what comes with and after them is not torn."""
+    sink = Sink()
+    capture = Capture(sink)
+    form = Form(1, toys.TENSOR)
+    capture.add(form, ["bad"], MICROS, toys.examples(toys.TENSOR, 1), {})
+    capture.flush()
+    add_tensor = toys.examples(toys.TENSOR, 2)
+    capture.add(form, ["a", "b"], MICROS, add_tensor, outputs(2))
+    capture.close()
+    assert (capture.captured, capture.lost) == (2, 1)
+    assert [row["_id"] for row in sink.rows] == ["a", "b"]
+
+
+def test_listeners_hear_of_what_is_recorded_only() -> None:
+    """Exchanges outside the sample are told to nobody."""
+    heard: list[Together] = []
+
+    class Ear:
+        def offer(self, together: Together) -> None:
+            heard.append(together)
+
+    sink = Sink()
+    capture = Capture(sink, sample=0.5, listener=Ear())
+    for i in range(200):
+        capture.add(Form(1, toys.TENSOR), [f"r{i}"], MICROS, toys.examples(toys.TENSOR, 1), outputs(1))
+    capture.close()
+    assert [id for together in heard for id in together.ids] == [row["_id"] for row in sink.rows]
 
 
 def test_it_ends_in_a_real_stream(tmp_path: Path) -> None:
