@@ -17,11 +17,13 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from keepfit.core.errors import MissingExtra
+from keepfit.core.errors import Invalid, MissingExtra
+from keepfit.serve.encodings import unpacked
 
 JSON = b"content-type: application/json\r\n"
 TEXT = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
 _LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
+_PACKED = {"unsupported_media_type": 415, "body_too_large": 413}
 _HEADERS = 2**16  # bytes that a request's line and headers may have
 _PIPELINED = 32  # requests of one connection that may wait for their turn
 _PATIENCE = 60.0  # seconds from the first byte of a request to its last
@@ -221,6 +223,8 @@ class Connection(asyncio.Protocol):
         """One header; what frames the request is llhttp's business."""
         name = name.lower()
         if name in HEARD:
+            if name in self._headers:  # one list, as RFC 9110, 5.3 has it; whoever expects one value will refuse it
+                value = b"%b, %b" % (self._headers[name], value)
             self._headers[name] = value
         elif name == b"expect":
             self._continue = value.lower() == b"100-continue"
@@ -247,6 +251,11 @@ class Connection(asyncio.Protocol):
         refused = self._too_large() if self._size > self._door.limit else None
         path, query = self._target()
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        if b"content-encoding" in self._headers and refused is None:
+            try:
+                body = unpacked(body, self._headers[b"content-encoding"], self._door.limit)
+            except Invalid as error:
+                refused = refusal(_PACKED.get(error.code, 400), error.code, str(error))
         request = Request(self._parser.get_method().decode(), path, query, self._headers, body)
         self._waiting.append(_Turn(request, not self._parser.should_keep_alive(), refused))
         self._new()

@@ -16,7 +16,7 @@ from keepfit.core.errors import (
     StorageFault,
     Unavailable,
 )
-from keepfit.serve.doors import Found, Route, inference, rows, typed
+from keepfit.serve.doors import Found, Route, inference, mlflow, repository, rows, typed
 from keepfit.serve.http import TEXT, Answer, Request, refusal
 from keepfit.serve.measured import measured
 from keepfit.serve.plane import Plane
@@ -35,11 +35,17 @@ STATUS: tuple[tuple[type[KeepfitError], int], ...] = (
 CODES = {
     "invalid_json": 400,
     "invalid_framing": 400,
+    "invalid_encoding": 400,
+    "invalid_csv": 400,
+    "invalid_timeout": 400,
+    "too_deep": 400,
+    "duplicate_key": 400,
     "invalid_protobuf": 400,
     "not_finite": 400,
     "empty_batch": 400,
     "method_not_allowed": 405,
     "body_too_large": 413,
+    "too_many_rows": 413,
     "unsupported_media_type": 415,
     "queue_full": 429,
     "deadline": 504,
@@ -47,7 +53,7 @@ CODES = {
 }
 """The status of an error by its code, where it is not that of its class."""
 
-_DOORS = (inference.routes, rows.routes, typed.routes)
+_DOORS = (inference.routes, rows.routes, repository.routes, mlflow.routes, typed.routes)
 
 
 def status_of(error: KeepfitError) -> int:
@@ -124,7 +130,7 @@ class Application:
             if given is not None:
                 methods[method] = partial(function, **(names | given))
         if not methods:
-            raise NotFound(f"there is no {request.path} here")
+            raise NotFound(f"there is no {request.path:.200} here")
         return _of_method(methods, request)(request)
 
     def _metrics(self, request: Request, model: str = "") -> Found:

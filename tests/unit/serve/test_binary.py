@@ -121,17 +121,17 @@ NAN, INFINITE = (np.full((1, 20), value, np.float32).tobytes() for value in (np.
 @pytest.mark.parametrize(
     ("tensors", "tail", "head", "code"),
     [
-        ([raw("x", "FP32", [1, 20], 80)], X, b"9999", "invalid_binary"),
-        ([raw("x", "FP32", [1, 20], 80)], X, b"-1", "invalid_binary"),
-        ([raw("x", "FP32", [1, 20], 80)], X, b"+71", "invalid_binary"),
-        ([raw("x", "FP32", [1, 20], 80)], X, b"7_1", "invalid_binary"),
-        ([raw("x", "FP32", [1, 20], 80)], X, b"", "invalid_binary"),
-        ([raw("x", "FP32", [1, 20], 80)], X, b"1" * 30, "invalid_binary"),
-        ([raw("x", "FP32", [1, 20], 80)], X, b"\xb2", "invalid_binary"),
+        ([raw("x", "FP32", [1, 20], 80)], X, b"9999", "invalid_framing"),
+        ([raw("x", "FP32", [1, 20], 80)], X, b"-1", "invalid_framing"),
+        ([raw("x", "FP32", [1, 20], 80)], X, b"+71", "invalid_framing"),
+        ([raw("x", "FP32", [1, 20], 80)], X, b"7_1", "invalid_framing"),
+        ([raw("x", "FP32", [1, 20], 80)], X, b"", "invalid_framing"),
+        ([raw("x", "FP32", [1, 20], 80)], X, b"1" * 30, "invalid_framing"),
+        ([raw("x", "FP32", [1, 20], 80)], X, b"\xb2", "invalid_framing"),
         ([raw("x", "FP32", [1, 20], 80)], X, b"0", "invalid_json"),
         ([raw("x", "FP32", [1, 20], 80)], X, b"20", "invalid_json"),
-        ([raw("x", "FP32", [1, 20], 80)], X[:-1], None, "invalid_binary"),
-        ([raw("x", "FP32", [1, 20], 80)], X + b"\0", None, "invalid_binary"),
+        ([raw("x", "FP32", [1, 20], 80)], X[:-1], None, "invalid_framing"),
+        ([raw("x", "FP32", [1, 20], 80)], X + b"\0", None, "invalid_framing"),
         ([raw("x", "FP32", [1, 20], 76)], X[:-4], None, "wrong_shape"),
         ([raw("x", "FP32", [2, 20], 80)], X, None, "wrong_shape"),
         ([raw("x", "FP32", [-1, 20], 80)], X, None, "wrong_shape"),
@@ -139,12 +139,12 @@ NAN, INFINITE = (np.full((1, 20), value, np.float32).tobytes() for value in (np.
         ([raw("x", "FP32", [2**63, 2**63], 80)], X, None, "wrong_shape"),
         ([raw("x", "FP32", [0, 20], 0)], b"", None, "empty_batch"),
         ([raw("x", "FP64", [1, 20], 80)], X, None, "wrong_type"),
-        ([raw("x", "FP32", [1, 20], -80)], X, None, "invalid_binary"),
-        ([raw("x", "FP32", [1, 20], "80")], X, None, "invalid_binary"),
-        ([raw("x", "FP32", [1, 20], 80.0)], X, None, "invalid_binary"),
-        ([raw("x", "FP32", [1, 20], True)], X, None, "invalid_binary"),
-        ([raw("x", "FP32", [1, 20], 10**30)], X, None, "invalid_binary"),
-        ([raw("x", "FP32", [1, 20], 80, data=[0.0] * 20)], X, None, "invalid_binary"),
+        ([raw("x", "FP32", [1, 20], -80)], X, None, "invalid_framing"),
+        ([raw("x", "FP32", [1, 20], "80")], X, None, "invalid_framing"),
+        ([raw("x", "FP32", [1, 20], 80.0)], X, None, "invalid_framing"),
+        ([raw("x", "FP32", [1, 20], True)], X, None, "invalid_framing"),
+        ([raw("x", "FP32", [1, 20], 10**30)], X, None, "invalid_framing"),
+        ([raw("x", "FP32", [1, 20], 80, data=[0.0] * 20)], X, None, "invalid_framing"),
         ([{"name": "x", "datatype": "FP32", "shape": [1, 20]}], b"", None, "missing_data"),
         ([raw("x", "FP32", [1, 20], 80)], NAN, None, "not_finite"),
         ([raw("x", "FP32", [1, 20], 80)], INFINITE, None, "not_finite"),
@@ -164,7 +164,7 @@ def test_raw_data_needs_its_header() -> None:
     """Without it nobody can say where the JSON ends."""
     with pytest.raises(SignatureInvalid, match="Inference-Header-Content-Length") as caught:
         Inference("m", 7, "abc", toys.TENSOR).decode(asked([raw("x", "FP32", [1, 20], 80)], b"")[0])
-    assert caught.value.code == "invalid_binary"
+    assert caught.value.code == "invalid_framing"
 
 
 def _texts(*lengths: int, tail: bytes = b"") -> bytes:
@@ -174,8 +174,8 @@ def _texts(*lengths: int, tail: bytes = b"") -> bytes:
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (_texts(5, tail=b"\x01"), "invalid_binary"),
-        (_texts(5, 2**32 - 1), "invalid_binary"),
+        (_texts(5, tail=b"\x01"), "invalid_framing"),
+        (_texts(5, 2**32 - 1), "invalid_framing"),
         (_texts(5), "wrong_shape"),
         (_texts(1, 1, 1), "wrong_shape"),
         (struct.pack("<I", 2) + b"\xff\xfe" + _texts(1), "not_utf8"),

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol v2 over HTTP: inference, metadata, health."""
+"""The Open Inference Protocol v2 over HTTP: inference with JSON and raw tensors, metadata, health."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from typing import Any
 
 from keepfit.core.signature import Field, Signature
 from keepfit.serve.doors import Found, Route, json
-from keepfit.serve.http import Answer, Request
+from keepfit.serve.doors.headers import deadline, expect_json
+from keepfit.serve.http import JSON, Answer, Request
 from keepfit.serve.plane import Arrays, Exchange, Plane
 from keepfit.serve.routing import Routing
+
+EXTENSIONS = ("binary_tensor_data", "model_repository")
+_USUAL = b"application/json"
+_RAW = b"content-type: application/octet-stream\r\ninference-header-content-length: %d\r\n"
 
 
 def routes(plane: Plane) -> list[Route]:
@@ -39,18 +44,27 @@ class InferenceDoor:
         plane = self._plane
         deployment = plane.deployment(model)
         routing = deployment.routing(version)
-        call = routing.inference.decode(request.body)
+        headers = request.headers
+        if headers.get(b"content-type", _USUAL) != _USUAL:
+            expect_json(request)
+        call = routing.inference.decode(request.body, headers.get(b"inference-header-content-length"))
         id = call.id or plane.mint()
-        asked = Exchange(deployment, routing, plane.ids(id, call.rows), call.inputs, bool(version))
+        patience = None
+        if call.timeout or b"x-request-timeout" in headers:
+            patience = deadline(request, plane.slots.serving.deadline, call.timeout)
+        asked = Exchange(deployment, routing, plane.ids(id, call.rows), call.inputs, bool(version), patience)
 
         def encode(answering: Routing, outputs: Arrays) -> Answer:
+            if call.binary:
+                body, length = answering.inference.encode_binary(call, id, outputs)
+                return Answer(200, _RAW % length + answering.headers[len(JSON) :], body)
             return Answer(200, answering.headers, answering.inference.encode(call, id, outputs))
 
         return plane.answer(asked, encode)
 
     def server(self, request: Request, model: str = "") -> Answer:
         """What answers here."""
-        return json(200, {"name": "keepfit", "version": version_of("keepfit"), "extensions": []})
+        return json(200, {"name": "keepfit", "version": version_of("keepfit"), "extensions": EXTENSIONS})
 
     def live(self, request: Request, model: str = "") -> Answer:
         """Whether the process lives: it does."""

@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 
 from keepfit.core.errors import SignatureInvalid
 from keepfit.serve.doors import Found, Route, json
+from keepfit.serve.doors.headers import deadline, expect_json
 from keepfit.serve.http import Answer, Request
 from keepfit.serve.plane import LONGEST_ID, Arrays, Exchange, Plane
 from keepfit.serve.routing import Routing
@@ -27,18 +28,22 @@ class RowsDoor:
         """Predict rows."""
         deployment = self._plane.deployment(model)
         routing = deployment.routing()
+        expect_json(request)
         batch = routing.rows.decode(request.body)
         ids = [id or self._plane.mint() for id in batch.ids]
         if any(len(id) > LONGEST_ID for id in ids):
             raise SignatureInvalid(f"a record id has more than {LONGEST_ID} characters", code="id_too_long")
 
+        patience = deadline(request, self._plane.slots.serving.deadline)
+
         def encode(answering: Routing, outputs: Arrays) -> Answer:
             return Answer(200, answering.headers, answering.rows.encode(ids, outputs, single=batch.single))
 
-        return self._plane.answer(Exchange(deployment, routing, ids, batch.inputs), encode)
+        return self._plane.answer(Exchange(deployment, routing, ids, batch.inputs, False, patience), encode)
 
     def labels(self, request: Request, model: str = "") -> Found:
         """Take labels, durably."""
+        expect_json(request)
         return self._taken(self._plane.accept(self._plane.deployment(model), request.body))
 
     async def _taken(self, accepted: Awaitable[int]) -> Answer:

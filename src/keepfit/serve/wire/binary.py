@@ -26,12 +26,12 @@ def head_length(header: bytes, body: int) -> int:
     if not header.isdigit() or len(header) > 18:
         raise SignatureInvalid(
             f"Inference-Header-Content-Length: expected a number of bytes, found {header[:40].decode('latin-1')!r}",
-            code="invalid_binary",
+            code="invalid_framing",
         )
     if int(header) > body:
         raise SignatureInvalid(
             f"Inference-Header-Content-Length is {int(header)}, but the whole body has {body} bytes",
-            code="invalid_binary",
+            code="invalid_framing",
         )
     return int(header)
 
@@ -111,4 +111,4 @@ def expect_choices(field: Field, values: list[str]) -> None:
 
 
 def _cut(field: Field, element: int, found: str) -> SignatureInvalid:
-    return SignatureInvalid(f"input '{field.name}': element {element} is cut off: {found}", code="invalid_binary")
+    return SignatureInvalid(f"input '{field.name}': element {element} is cut off: {found}", code="invalid_framing")

@@ -129,7 +129,7 @@ class Inference:
                 raise SignatureInvalid(
                     f"input '{tensor.name}' has binary_data_size, but the request has no header "
                     "Inference-Header-Content-Length to say where its JSON ends",
-                    code="invalid_binary",
+                    code="invalid_framing",
                 )
             inputs[tensor.name] = reader.read(tensor)
         return inputs
@@ -149,14 +149,14 @@ class Inference:
             if size > len(tail) - at:
                 raise SignatureInvalid(
                     f"input '{tensor.name}': binary_data_size is {size}, but {len(tail) - at} bytes are left",
-                    code="invalid_binary",
+                    code="invalid_framing",
                 )
             inputs[tensor.name] = reader.read_raw(tensor, tail[at : at + size])
             at += size
         if at != len(tail):
             raise SignatureInvalid(
                 f"{len(tail) - at} bytes follow the last tensor; binary_data_size of the inputs must sum up to all",
-                code="invalid_binary",
+                code="invalid_framing",
             )
         return inputs
 

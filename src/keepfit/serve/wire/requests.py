@@ -71,11 +71,11 @@ def raw_size(tensor: Tensor) -> int | None:
     if type(size) is not int or size < 0:
         raise SignatureInvalid(
             f"input '{tensor.name}': binary_data_size: expected a number of bytes, found {size!r:.40}",
-            code="invalid_binary",
+            code="invalid_framing",
         )
     if tensor.data:
         raise SignatureInvalid(
-            f"input '{tensor.name}' has both data and binary_data_size; send one of them", code="invalid_binary"
+            f"input '{tensor.name}' has both data and binary_data_size; send one of them", code="invalid_framing"
         )
     return size
 
