@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 RECORD = "keepfit_id"
@@ -90,12 +91,14 @@ def json_names(originals: Sequence[str], names: Sequence[str]) -> list[str]:
     ['fareUsd', 'Größe']
     """
     own = [lower_camel(name) for name in names]
+    taken = Counter((*originals, *own))
+    fields = {RECORD: -1} | {name: place for place, name in enumerate(names)}
     spoken = []
     for place, (original, name) in enumerate(zip(originals, names, strict=True)):
-        others = {*originals[:place], *originals[place + 1 :], *own[:place], *own[place + 1 :]}
-        taken = {*names[:place], *names[place + 1 :], RECORD}
-        plain = original == name and own[place] not in others | taken
-        spoken.append(own[place] if plain or original in taken or not _allowed(original) else original)
+        said = own[place]
+        alone = taken[said] == (2 if original == said else 1) and fields.get(said, place) == place
+        heard = fields.get(original, place) == place and _allowed(original)
+        spoken.append(original if heard and not (alone and original == name) else said)
     return spoken
 
 
@@ -118,14 +121,15 @@ def constants(prefix: str, choices: Sequence[str]) -> dict[str, tuple[str, int]]
     keys = [_loose(name) for name in readable]
     found: dict[str, tuple[str, int]] = {}
     taken = {0}
-    for text in sorted(choices):
-        place = choices.index(text)
+    counts = Counter(keys)
+    for place in sorted(range(len(choices)), key=lambda place: choices[place]):
+        text = choices[place]
         mark = zlib.crc32(text.encode("utf-8", "surrogatepass"))
         number = mark % (2**31 - 1) + 1
         while number in taken:
             number = number % (2**31 - 1) + 1
         taken.add(number)
-        alone = keys.count(keys[place]) == 1 and keys[place] not in ("", "unspecified")
+        alone = counts[keys[place]] == 1 and keys[place] not in ("", "unspecified")
         found[text] = (f"{prefix}_{readable[place] or 'VALUE'}" + ("" if alone else f"_{number:X}"), number)
     return {text: found[text] for text in choices}
 
