@@ -6,7 +6,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from keepfit.core.nouns import Digest, Finding, Measurement, Outcome, Ruling
+from keepfit.core.nouns import Digest, Finding, Measurement, Outcome, Ruling, SlotName
+
+
+def slot_called(name: str) -> tuple[SlotName, int]:
+    """The Slot and the major of a Slot's name in facts: `live`, `canary`, `shadow`, `live@2`.
+
+    >>> slot_called("live@2") == (SlotName.LIVE, 2)
+    True
+    """
+    slot, _, major = name.partition("@")
+    return SlotName(slot), int(major or 1)
+
+
+def slot_name(slot: SlotName, major: int) -> str:
+    """The name of a Slot in facts; the first major goes without its number."""
+    return f"{slot}@{major}" if major > 1 else slot.value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +49,11 @@ class Applied(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Requested(Fact):
-    """A person or a program asks for a deed: `update`, `swap`, `rollback`; the loop carries it out.
+    """A person or a program asks for a deed: `update`, `swap`, `rollback`, `register`; the loop carries it out.
 
-    `version` is the Version to swap in; `dataset` the Dataset to train on instead of the recipe's window;
-    `forced` says the caller overrides a missing or negative Verdict, for `reason`.
+    `version` is the Version to swap into `slot` (0: the Slot is to be left), with a canary's `share` and `key`;
+    `dataset` the Dataset to train on instead of the recipe's window; `bundle` the Bundle to register and judge, with
+    its `origin`. `forced` says the caller overrides a missing or negative Verdict, for `reason`.
     """
 
     id: str
@@ -47,6 +63,11 @@ class Requested(Fact):
     version: int = 0
     dataset: Digest = ""
     forced: bool = False
+    slot: str = "live"
+    share: float = 0.0
+    key: str = ""
+    bundle: Digest = ""
+    origin: str = ""
 
     @property
     def subject(self) -> str:
@@ -55,11 +76,12 @@ class Requested(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Answered(Fact):
-    """A Requested deed was done or refused."""
+    """A Requested deed was done or refused; `code` is the machine code of the runner's refusal."""
 
     request: str
     done: bool
     reason: str
+    code: str = ""
 
     @property
     def subject(self) -> str:
@@ -78,7 +100,8 @@ class Decided(Fact):
 class UpdateOpened(Fact):
     """An update (or, with `confirms`, a re-judging of a live Version) began.
 
-    `as_of` fixes which labels are known to it, so that its keyed steps can be repeated exactly.
+    `as_of` fixes which labels are known to it, so that its keyed steps can be repeated exactly. With `bundle` nothing
+    is trained: that Bundle, which came from outside, is the candidate.
     """
 
     update: str
@@ -91,6 +114,8 @@ class UpdateOpened(Fact):
     request: str = ""
     dataset: Digest = ""
     confirms: int = 0
+    bundle: Digest = ""
+    origin: str = ""
 
     @property
     def subject(self) -> str:
@@ -167,12 +192,13 @@ class RunFailed(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class VersionRegistered(Fact):
-    """A Bundle was given a number."""
+    """A Bundle was given a number; `origin` says where one came from that no update made."""
 
     number: int
     digest: Digest
     parent: int
     update: str
+    origin: str = ""
 
     @property
     def subject(self) -> str:
@@ -211,9 +237,10 @@ class Approved(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Swapped(Fact):
-    """A Slot went from one Version to another (0: empty); `cause` is `promote`, `force` or `rollback`.
+    """A Slot went from one Version to another (0: empty); `cause` is `promote`, `force`, `rollback` or `abort`.
 
-    `records` and `labels` are what the Stream held at that moment.
+    `slot` is `live`, `canary` or `shadow`, with the major where it is not the first: `live@2`. A canary answers `share`
+    of the requests, by the input `key`. `records` and `labels` are what the Stream held at that moment.
     """
 
     slot: str
@@ -223,6 +250,9 @@ class Swapped(Fact):
     reason: str
     records: int = 0
     labels: int = 0
+    share: float = 0.0
+    key: str = ""
+    request: str = ""
 
     @property
     def subject(self) -> str:

@@ -8,7 +8,7 @@ the same key).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -31,16 +31,18 @@ from keepfit.core.facts import (
     UpdateOpened,
     VersionRegistered,
     Watched,
+    slot_called,
+    slot_name,
 )
-from keepfit.core.nouns import Digest, Verdict
+from keepfit.core.nouns import Digest, Held, Outcome, Ruling, SlotName, Verdict
 from keepfit.core.places import Places
 from keepfit.core.protocols import Clock
 from keepfit.core.registry import from_plain
 from keepfit.core.service import Specification
-from keepfit.loop import plan as planned
+from keepfit.loop import intents as planned
 from keepfit.loop.executors import Ended, Executor
 from keepfit.loop.pipeline import Work, work
-from keepfit.loop.situation import Situation
+from keepfit.loop.situation import Progress, Situation
 from keepfit.loop.targets import Target
 from keepfit.store.blobs import Blobs, Trees
 from keepfit.store.ledger import Ledger
@@ -103,14 +105,9 @@ def _facts(
         case planned.Quarantine(version, reason, evaluation):
             return (Quarantined(service=service, time=now, version=version, reason=reason, evaluation=evaluation),)
         case planned.Approve(request):
-            reason = f"forced: {request.reason}"
-            return (
-                Approved(
-                    service=service, time=now, version=request.version, actor=request.actor, yes=True, reason=reason
-                ),
-            )
-        case planned.Close(outcome, reason):
-            return _close(outcome, reason, situation, service, hands)
+            return (_approved(request, service, now),)
+        case planned.Close():
+            return _close(intent, situation, service, hands)
         case planned.Answer(request_id, done, reason):
             return (Answered(service=service, time=now, request=request_id, done=done, reason=reason),)
 
@@ -142,6 +139,8 @@ def _open(intent: planned.Open, situation: Situation, service: str, hands: Hands
         request=intent.request,
         dataset=intent.dataset,
         confirms=intent.confirms,
+        bundle=intent.bundle,
+        origin=intent.origin,
     )
     decided = Decided(service=service, time=now, fire=True, reason=intent.reason)
     return (decided, opened) if intent.decided else (opened,)
@@ -280,8 +279,9 @@ def _register(digest: Digest, situation: Situation, service: str, hands: Hands) 
             time=hands.clock.now(),
             number=known.number if known else max(situation.versions, default=0) + 1,
             digest=digest,
-            parent=known.parent if known else update.opened.parent,
+            parent=known.parent if known else 0 if update.opened.bundle else update.opened.parent,
             update=update.opened.update,
+            origin=update.opened.origin,
         ),
     )
 
@@ -307,50 +307,87 @@ def _record(version: int, situation: Situation, service: str, hands: Hands) -> t
 
 def _swap(intent: planned.Swap, situation: Situation, service: str, hands: Hands) -> tuple[Fact, ...]:
     try:
-        hands.target.swap(service, intent.version, situation.bundles[intent.version])
+        if intent.version:
+            held = Held(intent.version, situation.bundles[intent.version])
+            hands.target.swap(service, held, slot=intent.slot, share=intent.share, key=intent.key)
+        else:
+            hands.target.clear(service, intent.slot)
     except Unavailable:
         return ()  # the runner is being started; the next turn asks again
     except KeepfitError as error:
-        return _swap_refused(intent, str(error), situation, service, hands)
+        return _swap_refused(intent, error, situation, service, hands)
     if intent.cause == "restore":
         return ()
     swapped = Swapped(
         service=service,
         time=hands.clock.now(),
-        slot="live",
-        before=situation.live,
+        slot=intent.slot,
+        before=situation.held(intent.slot),
         after=intent.version,
         cause=intent.cause,
         reason=intent.reason,
         records=situation.records,
         labels=situation.labels,
+        share=intent.share,
+        key=intent.key,
+        request=intent.request,
     )
-    return (swapped,)
+    return (swapped, *_left(swapped, situation))
+
+
+def _left(swapped: Swapped, situation: Situation) -> tuple[Swapped, ...]:
+    """What a promotion leaves: a Version that goes live is canary and shadow no more."""
+    slot, major = slot_called(swapped.slot)
+    if slot is not SlotName.LIVE:
+        return ()
+    others = [slot_name(other, major) for other in (SlotName.CANARY, SlotName.SHADOW)]
+    return tuple(
+        replace(swapped, slot=other, before=swapped.after, after=0)
+        for other in others
+        if situation.held(other) == swapped.after
+    )
 
 
 def _swap_refused(
-    intent: planned.Swap, reason: str, situation: Situation, service: str, hands: Hands
+    intent: planned.Swap, error: KeepfitError, situation: Situation, service: str, hands: Hands
 ) -> tuple[Fact, ...]:
     """A runner that refuses a Bundle has the last word: the old Version goes on answering."""
-    now = hands.clock.now()
     if intent.request:
-        return (Answered(service=service, time=now, request=intent.request, done=False, reason=reason),)
+        told = {"request": intent.request, "reason": str(error), "code": error.code}
+        return (Answered(service=service, time=hands.clock.now(), done=False, **told),)
     if situation.update:
-        return _close("refused", f"the runner refused v{intent.version}: {reason}", situation, service, hands)
+        refused = planned.Close("refused", f"the runner refused v{intent.version}: {error}")
+        return _close(refused, situation, service, hands)
     return ()
 
 
-def _close(outcome: str, reason: str, situation: Situation, service: str, hands: Hands) -> tuple[Fact, ...]:
+def _close(intent: planned.Close, situation: Situation, service: str, hands: Hands) -> tuple[Fact, ...]:
     update = situation.update
     assert update is not None  # noqa: S101
     if update.running:
         hands.executor.stop(update.running.run, update.running.process)
-    opened, now = update.opened, hands.clock.now()
+    opened, now, outcome, reason = update.opened, hands.clock.now(), intent.outcome, intent.reason
     closed = UpdateClosed(
         service=service, time=now, update=opened.update, outcome=outcome, reason=reason, version=update.version
     )
+    verdict = (_unevaluated(intent, update, service, now),) if intent.unjudged and update.version else ()
     if not opened.request:
-        return (closed,)
+        return (*verdict, closed)
     told = f"v{update.version} {outcome}: {reason}" if update.version else f"{outcome}: {reason}"
     done = outcome in ("passed", "held", "refused")
-    return (closed, Answered(service=service, time=now, request=opened.request, done=done, reason=told))
+    return (*verdict, closed, Answered(service=service, time=now, request=opened.request, done=done, reason=told))
+
+
+def _unevaluated(intent: planned.Close, update: Progress, service: str, now: datetime) -> Judged:
+    """The Verdict on a Bundle from outside that could not be evaluated: refused where it is at fault, else held."""
+    outcome = Outcome.REFUSE if intent.outcome == "refused" else Outcome.HOLD
+    return Judged(
+        service=service,
+        time=now,
+        version=update.version,
+        against=update.opened.parent,
+        outcome=outcome,
+        rulings=(Ruling("Evaluated", outcome, intent.reason),),
+        evaluation="",
+        update=update.opened.update,
+    )

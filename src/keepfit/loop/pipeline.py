@@ -25,7 +25,7 @@ UPDATE = ("freeze", "check", "train", "evaluate", "judge")
 """An update: parent Version + Dataset + Recipe → a judged candidate."""
 
 CONFIRM = ("freeze", "evaluate", "judge")
-"""A live Version is judged again on the labels that arrived for its own answers."""
+"""A live Version is judged again on the labels that arrived for its own answers, a given Bundle on the newest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +70,8 @@ def code_digest() -> Digest:
 
 
 def steps_of(opened: UpdateOpened) -> tuple[str, ...]:
-    """The steps of an update, or of the confirmation of a live Version."""
-    return CONFIRM if opened.confirms else UPDATE
+    """The steps of an update, or those by which a Bundle that is there already is judged."""
+    return CONFIRM if opened.confirms or opened.bundle else UPDATE
 
 
 def work(
@@ -142,7 +142,8 @@ def _train(opened: UpdateOpened, specification: Specification, done: Done, bundl
 
 
 def _evaluate(opened: UpdateOpened, specification: Specification, done: Done, bundles: Bundles) -> Parts:
-    made = {"bundle": bundles[opened.confirms]} if opened.confirms else done["train"].outputs
+    given = bundles[opened.confirms] if opened.confirms else opened.bundle
+    made = {"bundle": given} if given else done["train"].outputs
     terms = Terms.of(specification)
     parameters = {"terms": to_plain(terms), "metric": terms.metrics[0], "signature": to_plain(specification.signature)}
     inputs = {

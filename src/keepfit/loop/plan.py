@@ -7,12 +7,26 @@ controller that was killed at any moment simply starts again.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 
-from keepfit.core.facts import Requested, UpdateOpened
-from keepfit.core.nouns import Decision, Digest, Outcome, Pulse, Reference, Subject
+from keepfit.core.facts import Requested, RunFailed, UpdateOpened, slot_called
+from keepfit.core.nouns import Decision, Digest, Outcome, Pulse, Reference, SlotName, Subject
 from keepfit.core.service import Monitor, Specification
+from keepfit.loop.intents import (
+    Answer,
+    Approve,
+    Close,
+    Compact,
+    Intent,
+    Nothing,
+    Open,
+    Quarantine,
+    Record,
+    Register,
+    Run,
+    Swap,
+    Watch,
+)
 from keepfit.loop.pipeline import steps_of
 from keepfit.loop.situation import Progress, Situation, quiet_until
 
@@ -21,106 +35,6 @@ ATTEMPTS = 3
 
 COMPACT_AFTER = 100_000
 """Records after which sealed segments are moved into Parquet."""
-
-
-@dataclass(frozen=True)
-class Nothing:
-    """There is nothing to do, for a reason."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Watch:
-    """Let these Monitors look at the Stream, in one Run."""
-
-    monitors: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Compact:
-    """Let a Run move the Stream's sealed segments, of this many Records by now, into Parquet."""
-
-    records: int
-
-
-@dataclass(frozen=True)
-class Open:
-    """Begin an update, or with `confirms` the re-judging of a live Version against `parent`."""
-
-    reason: str
-    parent: int
-    request: str = ""
-    dataset: Digest = ""
-    confirms: int = 0
-    decided: bool = False
-
-
-@dataclass(frozen=True)
-class Run:
-    """Start the next step of the open update, or use the finished Run with its key."""
-
-    step: str
-
-
-@dataclass(frozen=True)
-class Register:
-    """Give the candidate's Bundle a number."""
-
-    digest: Digest
-
-
-@dataclass(frozen=True)
-class Record:
-    """Write the Verdict of the judge step on a Version."""
-
-    version: int
-
-
-@dataclass(frozen=True)
-class Swap:
-    """Put a Version into the live Slot; `cause` is `promote`, `force`, `rollback` or `restore`."""
-
-    version: int
-    cause: str
-    reason: str
-    request: str = ""
-
-
-@dataclass(frozen=True)
-class Quarantine:
-    """Keep a Version out of the live Slot from now on."""
-
-    version: int
-    reason: str
-    evaluation: Digest
-
-
-@dataclass(frozen=True)
-class Approve:
-    """Record that a person overrides the Verdict."""
-
-    request: Requested
-
-
-@dataclass(frozen=True)
-class Close:
-    """End the open update."""
-
-    outcome: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Tell a Requested deed's end."""
-
-    request: str
-    done: bool
-    reason: str
-
-
-Intent = Nothing | Watch | Compact | Open | Run | Register | Record | Swap | Quarantine | Approve | Close | Answer
 
 
 def plan(situation: Situation, specification: Specification) -> tuple[Intent, ...]:
@@ -147,17 +61,20 @@ def _wishes(situation: Situation) -> Iterator[Intent]:
             case "rollback":
                 yield from _wished_rollback(situation, request)
                 return
-            case "update":
+            case "update" | "register":
                 continue
             case deed:
-                yield Answer(request.id, False, f"unknown deed {deed!r}; there are: swap, rollback, update")
+                yield Answer(request.id, False, f"unknown deed {deed!r}; there are: swap, rollback, update, register")
                 return
 
 
 def _wished_swap(situation: Situation, request: Requested) -> Iterator[Intent]:
-    number = request.version
-    if situation.live == number and situation.deployed in (number, None):
-        yield Answer(request.id, True, f"v{number} is live")
+    number, slot = request.version, request.slot
+    if _is_done(situation, request):
+        yield Answer(request.id, True, _held(slot, number, request.share))
+        return
+    if not number:
+        yield Swap(0, "abort", request.reason, request.id, slot=slot)
         return
     refusal = _why_not(situation, request)
     if refusal:
@@ -165,15 +82,34 @@ def _wished_swap(situation: Situation, request: Requested) -> Iterator[Intent]:
         return
     if request.forced:
         yield Approve(request)
-    yield Swap(number, "force" if request.forced else "promote", request.reason, request.id)
+    cause = "force" if request.forced else "promote"
+    yield Swap(number, cause, request.reason, request.id, slot=slot, share=request.share, key=request.key)
+
+
+def _is_done(situation: Situation, request: Requested) -> bool:
+    """Whether the Slot went where it was wished; the live one may have been there before."""
+    if request.slot == SlotName.LIVE:
+        return situation.live == request.version and situation.deployed in (request.version, None)
+    last = situation.slots.get(request.slot)
+    return last is not None and last.request == request.id
+
+
+def _held(slot: str, number: int, share: float) -> str:
+    if not number:
+        return f"the {slot} slot is empty"
+    if slot_called(slot)[0] is SlotName.CANARY:
+        return f"v{number} is {slot} for {share:.4g} of the requests"
+    return f"v{number} is {slot}"
 
 
 def _why_not(situation: Situation, request: Requested) -> str:
-    """Why a Version may not enter the live Slot: only a Verdict, or a person's recorded approval, lets it in."""
+    """Why a Version may not answer: only a Verdict, or a person's recorded approval, lets it; a shadow is not heard."""
     number = request.version
     if number not in situation.versions:
         there = ", ".join(f"v{n}" for n in sorted(situation.versions)) or "none"
         return f"there is no v{number}; there are: {there}"
+    if slot_called(request.slot)[0] is SlotName.SHADOW:
+        return ""
     if request.forced:
         return "" if request.reason else "a forced swap needs a reason; give one with --reason"
     approval = situation.approvals.get(number)
@@ -190,13 +126,13 @@ def _why_not(situation: Situation, request: Requested) -> str:
 
 
 def _wished_rollback(situation: Situation, request: Requested) -> Iterator[Intent]:
-    swap = situation.swap
+    swap = situation.slots.get(request.slot)
     if swap is not None and swap.time >= request.time and swap.cause == "rollback":
-        yield Answer(request.id, True, f"v{swap.after} is live again")
+        yield Answer(request.id, True, f"v{swap.after} is {request.slot} again")
     elif swap is None or swap.before == 0:
         yield Answer(request.id, False, "there is no earlier version to go back to")
     else:
-        yield Swap(swap.before, "rollback", request.reason, request.id)
+        yield Swap(swap.before, "rollback", request.reason, request.id, slot=request.slot)
 
 
 def _advance(situation: Situation, update: Progress, specification: Specification) -> Intent:
@@ -207,13 +143,14 @@ def _advance(situation: Situation, update: Progress, specification: Specificatio
         return Close("held", overtaken)
     if update.running:
         return Nothing(f"{_title(opened)}: {update.running.step} is running")
+    made = update.done.get("train")
+    if opened.bundle and not update.version:
+        return Register(opened.bundle)
     if update.failed and (update.failed.code != "lost" or update.lost >= ATTEMPTS):
-        outcome = "failed" if update.failed.code == "lost" or update.failed.step != "train" else "refused"
-        return Close(outcome, f"{update.failed.step}: {update.failed.reason}")
+        return _given_up(opened, update.failed)
     refusal = _stopped_by_data(update)
     if refusal:
-        return Close(*refusal)
-    made = update.done.get("train")
+        return Close(*refusal, unjudged=bool(opened.bundle))
     if made and not update.version:
         digest = made.outputs["bundle"]
         if digest == situation.bundles.get(situation.live):
@@ -226,6 +163,13 @@ def _advance(situation: Situation, update: Progress, specification: Specificatio
     if update.judged is None:
         return Record(number)
     return _after_verdict(situation, update, specification, number)
+
+
+def _given_up(opened: UpdateOpened, failed: RunFailed) -> Close:
+    """A step that fails: what cannot be trained, or a Bundle from outside that cannot be judged, is refused."""
+    at_fault = failed.code != "lost" and (failed.step == "train" or bool(opened.bundle))
+    reason = f"{failed.step}: {failed.reason}"
+    return Close("refused" if at_fault else "failed", reason, unjudged=bool(opened.bundle))
 
 
 def _overtaken(situation: Situation, update: Progress) -> str:
@@ -262,6 +206,8 @@ def _after_verdict(situation: Situation, update: Progress, specification: Specif
         return Close("held", reasons)
     if situation.live == number:
         return Close("passed", reasons)
+    if opened.bundle:  # it may have learnt from the very rows that it was judged on
+        return Close("passed", f"{reasons}; it waits for: keepfit swap {opened.service} {number}")
     if not specification.service.rollout.automatic:
         return Close("held", f"v{number} passed and waits for: keepfit swap {opened.service} {number}")
     return Swap(number, "promote", reasons)
@@ -281,8 +227,15 @@ def _after_confirmation(
 
 def _next_update(situation: Situation, specification: Specification) -> Intent:
     for request in situation.requests:
-        if request.deed == "update":
-            return Open(request.reason, situation.live, request=request.id, dataset=request.dataset)
+        if request.deed in ("update", "register"):
+            return Open(
+                request.reason,
+                situation.live,
+                request=request.id,
+                dataset=request.dataset,
+                bundle=request.bundle,
+                origin=request.origin,
+            )
     rest = _resting(situation)
     if rest:
         return Nothing(rest)
@@ -369,4 +322,6 @@ def _is_due(situation: Situation, monitor: Monitor) -> bool:
 
 
 def _title(opened: UpdateOpened) -> str:
+    if opened.bundle:
+        return f"judging the bundle {opened.origin}"
     return f"confirming v{opened.confirms}" if opened.confirms else f"update {opened.update}"

@@ -24,11 +24,11 @@ import pyarrow.parquet as pq
 from keepfit.core.clock import ManualClock
 from keepfit.core.errors import Conflict, KeepfitError, Refused
 from keepfit.core.facts import Applied, Fact, Quarantined, RunFinished, Swapped, UpdateClosed, UpdateOpened, Watched
-from keepfit.core.nouns import LABEL, OUTPUT_PREFIX, RECORD_ID, RECORD_TIME, RECORD_VERSION, Digest, Finding
+from keepfit.core.nouns import LABEL, OUTPUT_PREFIX, RECORD_ID, RECORD_TIME, RECORD_VERSION, Digest, Finding, Held
 from keepfit.core.places import Places
 from keepfit.core.protocols import Predictor
 from keepfit.core.registry import canonical, from_plain
-from keepfit.core.service import Specification
+from keepfit.core.service import Serving, Specification
 from keepfit.core.signature import Signature
 from keepfit.judge.metrics import METRICS
 from keepfit.loop.courses import Answers, Course, baselines, course
@@ -134,24 +134,30 @@ class InProcess:
     trees: Trees
     live: tuple[int, Signature, Predictor] | None = None
 
-    def ensure(self, service: str) -> None:
+    def ensure(self, service: str, serving: Serving) -> None:
         """There is nothing to start."""
 
     def status(self, service: str) -> dict[str, Any]:
         """The live Version."""
         return {"ok": True, "live": {"version": self.live[0]} if self.live else None}
 
-    def swap(self, service: str, version: int, digest: Digest) -> dict[str, Any]:
+    def swap(
+        self, service: str, held: Held, *, slot: str = "live", share: float = 0.0, key: str = ""
+    ) -> dict[str, Any]:
         """Load, rehearse, commit; Refused where the golden examples come out otherwise."""
-        directory = self.trees.path(digest)
+        directory = self.trees.path(held.digest)
         bundle, predictor = load(directory)
         error = rehearse(directory, bundle, predictor)
         if not error <= bundle.tolerance:
             predictor.close()
             raise Refused(f"golden examples: largest error {error:.3g}, allowed {bundle.tolerance:.3g}")
         self.close()
-        self.live = (version, bundle.signature, predictor)
+        self.live = (held.version, bundle.signature, predictor)
         return {"ok": True}
+
+    def clear(self, service: str, slot: str) -> dict[str, Any]:
+        """There is only the live Slot here."""
+        raise Conflict(f"a replay has no {slot} slot")
 
     def answer(self, rows: pa.Table) -> tuple[int, Answers]:
         """The live Version's number and its outputs for some rows."""

@@ -24,7 +24,7 @@ from keepfit.core.facts import (
     VersionRegistered,
     Watched,
 )
-from keepfit.core.nouns import Digest, Finding
+from keepfit.core.nouns import Digest, Finding, SlotName
 
 ASIDE = ("watch", "compact")
 """Steps that belong to no update."""
@@ -47,6 +47,7 @@ class Progress:
 class Situation:
     """One Service at one moment. `deployed` is the Version the runner has committed, None where it cannot be asked.
 
+    `swap` is the last of the live Slot, which the loop looks after; `slots` has the last of every Slot by its name.
     `aside` is the Run under way beside any update, a look of Monitors or a compaction; `compacted` how many Records
     the Stream held at the last compaction.
     """
@@ -61,6 +62,7 @@ class Situation:
     approvals: Mapping[int, Approved] = field(default_factory=dict)
     quarantined: frozenset[int] = frozenset()
     swap: Swapped | None = None
+    slots: Mapping[str, Swapped] = field(default_factory=dict)
     update: Progress | None = None
     opened: UpdateOpened | None = None
     closed: UpdateClosed | None = None
@@ -80,6 +82,11 @@ class Situation:
     def live(self) -> int:
         """The Version in the live Slot by the last Swap; 0 for none."""
         return self.swap.after if self.swap else 0
+
+    def held(self, slot: str) -> int:
+        """The Version in a Slot by its last Swap; 0 for none."""
+        swap = self.slots.get(slot)
+        return swap.after if swap else 0
 
     @property
     def bundles(self) -> dict[int, Digest]:
@@ -118,7 +125,10 @@ def fold(situation: Situation, fact: Fact) -> Situation:
         case Decided():
             return replace(situation, decided=fact)
         case Swapped():
-            return replace(situation, swap=fact, watched={}, fired={}, findings=(), confirmations=())
+            known = replace(situation, slots={**situation.slots, fact.slot: fact})
+            if fact.slot != SlotName.LIVE:
+                return known
+            return replace(known, swap=fact, watched={}, fired={}, findings=(), confirmations=())
         case Watched():
             return _watched(situation, fact)
         case Judged():
@@ -136,7 +146,9 @@ def _judged(situation: Situation, fact: Judged) -> Situation:
     situation = _progress(situation, fact.update, judged=fact)
     if update.opened.confirms:
         return situation
-    losses = {**situation.losses, fact.version: update.done["evaluate"].outputs["losses"]}
+    losses = dict(situation.losses)
+    if "evaluate" in update.done:  # a Bundle from outside may be judged by what kept it from being evaluated
+        losses[fact.version] = update.done["evaluate"].outputs["losses"]
     return replace(situation, verdicts={**situation.verdicts, fact.version: fact}, losses=losses)
 
 
@@ -156,6 +168,8 @@ def _fold_update(situation: Situation, fact: Fact) -> Situation:
             opened = replace(situation, update=Progress(fact))
             if fact.confirms:
                 return replace(opened, confirmations=(*situation.confirmations, fact))
+            if fact.bundle:  # what triggers count from is the last training
+                return opened
             return replace(opened, opened=fact, findings=())
         case UpdateClosed():
             failures = situation.failures + 1 if fact.outcome == "failed" else 0

@@ -14,26 +14,43 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from keepfit.core.errors import Conflict, KeepfitError, NotFound, Refused, Unavailable
-from keepfit.core.nouns import Digest
+from keepfit.core.facts import slot_called
+from keepfit.core.nouns import Held
 from keepfit.core.places import Places, admin_socket
+from keepfit.core.registry import from_plain, to_plain
+from keepfit.core.service import Serving
 
-_ERRORS: dict[str, type[KeepfitError]] = {"conflict": Conflict, "breaking": Conflict, "not_found": NotFound}
+_ERRORS: dict[str, type[KeepfitError]] = {
+    "conflict": Conflict,
+    "breaking": Conflict,
+    "no_live": Conflict,
+    "live_already": Conflict,
+    "live_slot": Conflict,
+    "no_previous": Conflict,
+    "not_found": NotFound,
+}
 _PATIENCE = 300.0  # seconds a swap may take: loading, golden examples and warm-up of a large model
 
 
 class Target(Protocol):
     """Where Deployments live."""
 
-    def ensure(self, service: str) -> None:
-        """Bring the Deployment up when it is not."""
+    def ensure(self, service: str, serving: Serving) -> None:
+        """Bring the Deployment up when it is not, and have it serve that way; Refused where it cannot."""
         ...
 
     def status(self, service: str) -> dict[str, Any]:
         """What the Deployment serves and how it fares; Unavailable where it cannot be asked."""
         ...
 
-    def swap(self, service: str, version: int, digest: Digest) -> dict[str, Any]:
-        """Put a Version into the live Slot, in two phases; Refused with the reason where it may not answer."""
+    def swap(
+        self, service: str, held: Held, *, slot: str = "live", share: float = 0.0, key: str = ""
+    ) -> dict[str, Any]:
+        """Put a Version into a Slot, in two phases; Refused with the reason where it may not answer."""
+        ...
+
+    def clear(self, service: str, slot: str) -> dict[str, Any]:
+        """Empty a Slot; of a major beside the first one all of them, with its live one."""
         ...
 
 
@@ -47,21 +64,35 @@ class Local:
     workers: int = 1
     clock: str = ""
     _started: dict[str, tuple[subprocess.Popen[bytes], float]] = field(default_factory=dict, repr=False)
+    _refused: dict[str, Serving] = field(default_factory=dict, repr=False)
 
-    def ensure(self, service: str) -> None:
-        """Start a runner unless one lives; a runner that keeps dying is started at most once a second."""
+    def ensure(self, service: str, serving: Serving) -> None:
+        """Start a runner unless one lives; one that keeps dying at most once a second, what one refused not again."""
         began = self._started.get(service)
-        if began and (began[0].poll() is None or time.monotonic() - began[1] < 1.0):
-            return
         if self.process(service):
-            return
-        self._started[service] = (self._start(service), time.monotonic())
+            self._settle(service, serving)
+        elif not began or (began[0].poll() is not None and time.monotonic() - began[1] >= 1.0):
+            self._started[service] = (self._start(service, serving), time.monotonic())
 
-    def _start(self, service: str) -> subprocess.Popen[bytes]:
+    def _settle(self, service: str, serving: Serving) -> None:
+        """Have a living runner serve as is wished, where it does not yet."""
+        runner = self._runner(service)
+        if from_plain(Serving, runner.get("serving", {})) == serving or self._refused.get(service) == serving:
+            return
+        try:
+            self.adjust(service, serving)
+        except Unavailable:
+            return  # it has just been started, or is ending; the next turn asks again
+        except KeepfitError:
+            self._refused[service] = serving
+            raise
+
+    def _start(self, service: str, serving: Serving) -> subprocess.Popen[bytes]:
         deployment = self.places.deployment(service)
         deployment.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "keepfit.edge.runner", "--store", str(self.places.root), "--service", service]
         command += ["--host", self.host, "--port", str(self._port(service)), "--workers", str(self.workers)]
+        command += ["--serving", json.dumps(to_plain(serving))]
         if self.clock:
             command += ["--clock", self.clock]
         with (deployment / "runner.log").open("ab") as log:
@@ -98,9 +129,24 @@ class Local:
         """What the runner says of itself."""
         return self._ask(service, {"do": "status"}, patience=5.0)
 
-    def swap(self, service: str, version: int, digest: Digest) -> dict[str, Any]:
+    def swap(
+        self, service: str, held: Held, *, slot: str = "live", share: float = 0.0, key: str = ""
+    ) -> dict[str, Any]:
         """Prepare on every front worker, then commit."""
-        return self._ask(service, {"do": "swap", "version": version, "digest": digest}, patience=_PATIENCE)
+        order = {"do": "swap", **_placed(slot), "version": held.version, "digest": held.digest}
+        return self._ask(service, {**order, "share": share, "key": key}, patience=_PATIENCE)
+
+    def clear(self, service: str, slot: str) -> dict[str, Any]:
+        """Empty a Slot."""
+        return self._ask(service, {"do": "clear", **_placed(slot)}, patience=_PATIENCE)
+
+    def back(self, service: str, major: int = 1) -> dict[str, Any]:
+        """Put the Version that was live before into the live Slot."""
+        return self._ask(service, {"do": "rollback", "major": major}, patience=_PATIENCE)
+
+    def adjust(self, service: str, serving: Serving) -> dict[str, Any]:
+        """Have the runner serve another way; it starts its front workers anew, one after the other."""
+        return self._ask(service, {"do": "serving", "serving": to_plain(serving)}, patience=_PATIENCE)
 
     def stop(self, service: str) -> None:
         """Let the runner drain and end."""
@@ -136,3 +182,8 @@ class Local:
             kind = Unavailable if code == "unavailable" else _ERRORS.get(code, Refused)
             raise kind(str(said.get("error", "the runner refused without a reason")), code=code)
         return said
+
+
+def _placed(slot: str) -> dict[str, Any]:
+    name, major = slot_called(slot)
+    return {"slot": name.value, "major": major}

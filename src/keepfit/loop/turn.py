@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from keepfit.core.errors import Unavailable
-from keepfit.core.facts import Fact, RunStarted
+from keepfit.core.errors import KeepfitError, Unavailable
+from keepfit.core.facts import Fact, Failed, RunStarted
 from keepfit.core.nouns import Digest
 from keepfit.core.registry import from_plain
 from keepfit.core.service import Specification
@@ -69,7 +69,7 @@ class Loop:
         hands = self._hands
         if self._settle(held):
             return True
-        hands.target.ensure(service)
+        self._ensure(service, held)
         counts = held.stream.counts()
         held.situation = at(
             held.situation,
@@ -111,11 +111,24 @@ class Loop:
             return None
         return int(live["version"]) if live else 0
 
+    def _ensure(self, service: str, held: _Held) -> None:
+        """Have the runner there, serving as the specification in force says; where it refuses to, that is told."""
+        assert held.situation.applied is not None  # noqa: S101  # the caller looked
+        serving = self._read_specification(held, held.situation.applied.specification).service.serving
+        try:
+            self._hands.target.ensure(service, serving)
+        except KeepfitError as error:
+            now = self._hands.clock.now()
+            self._hands.ledger.append(Failed(service=service, time=now, where="serving", reason=str(error)))
+
     def _specification(self, held: _Held) -> Specification:
         """The specification an open update began with, else the one in force."""
         situation = held.situation
         assert situation.applied is not None  # noqa: S101  # the caller looked
         digest = situation.update.opened.specification if situation.update else situation.applied.specification
+        return self._read_specification(held, digest)
+
+    def _read_specification(self, held: _Held, digest: Digest) -> Specification:
         if digest not in held.specifications:
             plain = msgspec.json.decode(self._hands.blobs.get(digest))
             held.specifications[digest] = from_plain(Specification, plain)

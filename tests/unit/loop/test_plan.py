@@ -26,9 +26,7 @@ from keepfit.core.facts import (
 from keepfit.core.nouns import Outcome, Rollout, Ruling, Subject, Task, Window
 from keepfit.core.service import Monitor, Service, Specification
 from keepfit.core.signature import DType, Field
-from keepfit.loop.plan import (
-    ATTEMPTS,
-    COMPACT_AFTER,
+from keepfit.loop.intents import (
     Answer,
     Approve,
     Close,
@@ -42,8 +40,8 @@ from keepfit.loop.plan import (
     Run,
     Swap,
     Watch,
-    plan,
 )
+from keepfit.loop.plan import ATTEMPTS, COMPACT_AFTER, plan
 from keepfit.loop.situation import Situation, at, fold
 from keepfit.watch.detectors import KS
 from keepfit.watch.triggers import Labels
