@@ -16,7 +16,7 @@ from keepfit.core.errors import (
     StorageFault,
     Unavailable,
 )
-from keepfit.serve.doors import Found, Route, inference, mlflow, repository, rows, typed
+from keepfit.serve.doors import Found, Route, inference, mlflow, openapi, repository, rows, typed
 from keepfit.serve.http import TEXT, Answer, Request, refusal
 from keepfit.serve.measured import measured
 from keepfit.serve.plane import Plane
@@ -53,7 +53,7 @@ CODES = {
 }
 """The status of an error by its code, where it is not that of its class."""
 
-_DOORS = (inference.routes, rows.routes, repository.routes, mlflow.routes, typed.routes)
+_DOORS = (inference.routes, rows.routes, repository.routes, mlflow.routes, openapi.routes, typed.routes)
 
 
 def status_of(error: KeepfitError) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -150,6 +151,9 @@ def _typed(field: Field, columns: Columns) -> list[Any]:
         found: list[Any] = msgspec.convert(cells, elements_type(field), strict=False)
     except msgspec.ValidationError:
         return cells  # whose type is told below
+    if field.dtype.startswith("FP"):  # here "nan" and "inf" were read as numbers
+        return [None if value != value else cell if value in (math.inf, -math.inf) else value
+                for cell, value in zip(cells, found, strict=True)]  # fmt: skip
     return found
 
 
