@@ -15,8 +15,8 @@ from asyncio.subprocess import DEVNULL
 from collections.abc import Callable
 from typing import Any
 
-from keepfit.core.errors import Unavailable
-from keepfit.serve.tally import merged
+from keepfit.core.errors import KeepfitError, Refused, Unavailable
+from keepfit.serve.exposition import Totals
 
 _log = logging.getLogger(__name__)
 _START = 120.0  # seconds a worker may take until it listens: loading a large model
@@ -32,6 +32,7 @@ class _Worker:
         self._listener = listener
         self.process: asyncio.subprocess.Process | None = None
         self.began = 0.0
+        self.fault = ""
         self._writer: asyncio.StreamWriter | None = None
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._numbers = itertools.count()
@@ -58,6 +59,7 @@ class _Worker:
         if not hello:
             await self.end()
             raise Unavailable(f"front worker {self.index} ended before it listened; its log says why")
+        self.fault = json.loads(hello)["fault"]
         self._listening = asyncio.create_task(self._listen(reader, team))
 
     async def ask(self, order: dict[str, Any], patience: float) -> dict[str, Any]:
@@ -74,6 +76,11 @@ class _Worker:
             return {"ok": False, "code": "unavailable", "error": f"front worker {self.index}: {reason}"}
         finally:
             self._waiting.pop(number, None)
+
+    async def retire(self) -> None:
+        """Have it answer what it has begun, and end."""
+        await self.ask({"do": "drain"}, 2.0)
+        await self.end(_DRAIN)
 
     async def end(self, patience: float = 0.0) -> None:
         """Let the process end within `patience` seconds, then kill it."""
@@ -100,6 +107,9 @@ class _Worker:
                 if "ask" in reply:
                     self._telling = asyncio.create_task(self._tell(reply["ask"], team))
                     continue
+                if "counted" in reply:
+                    team.totals.hear(reply["pid"], reply["counted"])
+                    continue
                 waiting = self._waiting.get(reply.get("n"))
                 if waiting is not None and not waiting.done():
                     waiting.set_result(reply)
@@ -107,11 +117,16 @@ class _Worker:
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(ConnectionError("it ended"))
+        if self.process is not None:
+            team.totals.forget(self.process.pid)
         team.fell()
 
     async def _tell(self, number: int, team: Fronts) -> None:
         replies = await team.ask({"do": "metrics"}, patience=2.0)
-        text = merged(reply["text"] for reply in replies if reply["ok"])
+        for reply in replies:
+            if reply["ok"]:
+                team.totals.hear(reply["pid"], reply["text"])
+        text = str(team.totals)
         if self._writer is not None:
             self._writer.write(json.dumps({"do": "told", "n": number, "text": text}).encode() + b"\n")
 
@@ -129,6 +144,7 @@ class Fronts:
         self._listeners = listeners
         self._workers = [_Worker(index, listener) for index, listener in enumerate(listeners)]
         self._fallen = asyncio.Event()
+        self.totals = Totals(time.time())
 
     async def start(self, resident: Callable[[], dict[str, Any]]) -> None:
         """Start all; Unavailable where one does not come up."""
@@ -158,6 +174,32 @@ class Fronts:
                 _log.error("front.not_started index=%d error=%s", worker.index, error)
                 self._fallen.set()
 
+    async def renew(
+        self, changed: dict[str, Any], resident: Callable[[], dict[str, Any]], *, together: bool = True
+    ) -> None:
+        """Start every worker anew with a changed order, one after the other; callers notice nothing.
+
+        The sockets stay open meanwhile. The new worker listens before the old one ends or, unless `together`, after,
+        so that only ever one holds a model. Refused, and all is as before, where a new one cannot answer.
+        """
+        order = {**self._order, **changed}
+        for place, old in enumerate(self._workers):
+            if not together:
+                await old.retire()
+            new = _Worker(old.index, self._listeners[place])
+            try:
+                await new.start({**order, **resident()}, self)
+                if new.fault:
+                    raise Refused(new.fault, code="serving")
+            except KeepfitError:
+                await asyncio.gather(new.retire(), *(worker.retire() for worker in self._workers[:place]))
+                self._fallen.set()  # those which have ended are started again as they were
+                raise
+            self._workers[place] = new
+            if together:
+                await old.retire()
+        self._order = order
+
     async def ask(
         self, order: dict[str, Any], *, patience: float = 280.0, or_end: bool = False
     ) -> list[dict[str, Any]]:
@@ -176,8 +218,7 @@ class Fronts:
         """Let every worker answer what it has begun, and end."""
         for listener in self._listeners:
             listener.close()
-        await self.ask({"do": "drain"}, patience=2.0)
-        await asyncio.gather(*(worker.end(_DRAIN) for worker in self._workers))
+        await asyncio.gather(*(worker.retire() for worker in self._workers))
 
 
 async def _gone(process: asyncio.subprocess.Process) -> bool:
