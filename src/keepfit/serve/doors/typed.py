@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from weakref import WeakKeyDictionary
 
-from keepfit.core.errors import Invalid, SignatureInvalid
+from keepfit.core.errors import SignatureInvalid
 from keepfit.core.signature import Signature
 from keepfit.serve.doors import Found, Route
+from keepfit.serve.doors.headers import content_type, deadline, unsupported
 from keepfit.serve.http import JSON, Answer, Request
 from keepfit.serve.plane import LONGEST_ID, Arrays, Exchange, Plane
 from keepfit.serve.routing import Routing
@@ -16,8 +17,12 @@ from keepfit.serve.wire.typed import Typed
 
 _PROTOBUF = b"content-type: application/x-protobuf\r\n"
 _TEXT = b"content-type: text/plain; charset=utf-8\r\n"
-_BINARY = frozenset({"application/x-protobuf", "application/protobuf", "application/octet-stream"})
-_IS_JSON = {**dict.fromkeys(_BINARY, False), "application/json": True}
+_IS_JSON = {
+    b"application/x-protobuf": False,
+    b"application/protobuf": False,
+    b"application/octet-stream": False,
+    b"application/json": True,
+}
 _kept: WeakKeyDictionary[Routing, Typed] = WeakKeyDictionary()
 
 
@@ -57,8 +62,8 @@ class TypedDoor:
             named = answering.headers if answers_json else _PROTOBUF + answering.headers.removeprefix(JSON)
             return Answer(200, named, body)
 
-        trace = request.headers.get(b"traceparent", b"").decode("latin-1")
-        return self._plane.answer(Exchange(deployment, routing, ids, batch.inputs, trace=trace), encode)
+        patience = deadline(request, self._plane.slots.serving.deadline)
+        return self._plane.answer(Exchange(deployment, routing, ids, batch.inputs, deadline=patience), encode)
 
 
 def typed_of(name: str, routing: Routing) -> Typed:
@@ -84,24 +89,16 @@ def record_ids(plane: Plane, batch: Batch) -> list[str]:
 
 
 def _is_json(request: Request) -> bool:
-    said = _plain(request.headers.get(b"content-type", b""))
-    found = _IS_JSON.get(said)
+    found = _IS_JSON.get(content_type(request))
     if found is None:
-        raise Invalid(
-            f"content-type {said[:60]!r} is not taken here; send one of {', '.join(sorted(_IS_JSON))}",
-            code="unsupported_media_type",
-        )
+        raise unsupported(request, *(kind.decode() for kind in _IS_JSON))
     return found
 
 
 def _wants_json(request: Request, same: bool) -> bool:
     """Whether to answer in JSON: the first form in Accept that there is, or the form that came."""
     for said in request.headers.get(b"accept", b"").split(b","):
-        found = _IS_JSON.get(_plain(said))
+        found = _IS_JSON.get(said.partition(b";")[0].strip().lower())
         if found is not None:
             return found
     return same
-
-
-def _plain(said: bytes) -> str:
-    return said.partition(b";")[0].strip().lower().decode("latin-1")
