@@ -214,7 +214,7 @@ def test_capture_goes_on_where_the_disk_is_full(tmp_path: Path) -> None:
         worker = runner.status()["workers"][0]
         assert worker["lost"] > 0
         assert worker["captured"] == runner.stream.counts().records
-        assert f'keepfit_records_lost_total{{service="toy",worker="{worker["pid"]}"}} {worker["lost"]}' in (
+        assert f'keepfit_records_lost_total{{service="toy"}} {worker["lost"]}' in (
             runner.call("GET", "/metrics").body.decode()
         )
 
@@ -232,7 +232,7 @@ def test_several_workers_share_a_port_and_its_metrics(tmp_path: Path) -> None:
         assert text.count("# TYPE keepfit_labels_total") == 1
         labels = [line for line in text.splitlines() if line.startswith("keepfit_labels_total{")]
         assert sum(int(line.split()[-1]) for line in labels) == 12
-        assert len(labels) == 2
+        assert len(labels) == 1
 
 
 def test_capture_can_be_left_off(tmp_path: Path) -> None:

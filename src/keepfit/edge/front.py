@@ -91,7 +91,7 @@ class Front:
         self._plane = Plane(
             self._slots, now=ticker(clock), capture=self._capture, shadow=self._shadow, intake=self._intake
         )
-        application = Application(self._plane, everyone=self._everyone if order.workers > 1 else None)
+        application = Application(self._plane, everyone=self._everyone)
         self._door = Door(application.respond, limit=self._serving.body)
         self._writer: asyncio.StreamWriter
         self._asked: dict[int, asyncio.Future[str]] = {}
@@ -149,6 +149,7 @@ class Front:
             self._plane.tally.tick()
             self._slots.tick()
             self._door.tick()
+            self._say({"counted": measured(self._plane), "pid": os.getpid()})  # for when this process is gone
 
     async def _obey(self, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(ConnectionError):
@@ -196,9 +197,10 @@ class Front:
         return {}
 
     async def _on_metrics(self, said: dict[str, Any]) -> dict[str, Any]:
-        return {"text": measured(self._plane)}
+        return {"pid": os.getpid(), "text": measured(self._plane)}
 
     async def _on_drain(self, said: dict[str, Any]) -> dict[str, Any]:
+        self._say({"counted": measured(self._plane), "pid": os.getpid()})
         return {}
 
     async def _on_status(self, said: dict[str, Any]) -> dict[str, Any]:

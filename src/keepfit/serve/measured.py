@@ -4,30 +4,40 @@ from __future__ import annotations
 
 import os
 
+from keepfit.serve.exposition import Text
 from keepfit.serve.plane import Plane
 
 
 def measured(plane: Plane) -> str:
     """Everything counted."""
     slots = plane.slots
-    labels = f'service="{slots.service}",worker="{os.getpid()}"'
+    text = Text({"service": slots.service, "worker": os.getpid()})
+    plane.tally.tell(text)
+    captures = {"": plane.capture, "shadow_": plane.shadow}
+    for of, capture in captures.items():
+        if capture is not None:
+            text.number(f"keepfit_{of}records_captured_total", capture.captured, "Records given to the Stream.")
+            text.number(f"keepfit_{of}records_lost_total", capture.lost, "Records there was no room for.")
+            text.number(f"keepfit_{of}records_skipped_total", capture.skipped, "Records left out by the sample.")
+    counts = {
+        "labels": (plane.intake.accepted if plane.intake else 0, "Labels taken."),
+        "model_faults": (plane.tally.answers[500], "Answers with status 500."),
+        "mirrored": (plane.mirrored, "Requests the shadow answered too."),
+        "unmirrored": (plane.unmirrored, "Requests the shadow went without."),
+        "drain_breaches": (slots.breaches, "Versions that left and did not drain in time."),
+    }
+    for name, (value, help) in counts.items():
+        text.number(f"keepfit_{name}_total", value, help)
+    _tell_now(plane, text)
+    return str(text)
+
+
+def _tell_now(plane: Plane, text: Text) -> None:
+    slots = plane.slots
     first = slots.majors.get(1)
     live = first.live if first else None
-    numbers = {
-        "records_captured_total": plane.capture.captured if plane.capture else 0,
-        "records_lost_total": plane.capture.lost if plane.capture else 0,
-        "labels_total": plane.intake.accepted if plane.intake else 0,
-        "model_faults_total": plane.tally.answers[500],
-        "mirrored_total": plane.mirrored,
-        "unmirrored_total": plane.unmirrored,
-        "drain_breaches_total": slots.breaches,
-        "ready": int(live is not None),
-        "live_version": live.version if live else 0,
-        "leases": sum(routing.leases for deployment in slots.majors.values() for routing in deployment.all),
-        "draining": slots.draining,
-    }
-    lines = plane.tally.prometheus(labels)
-    for name, value in numbers.items():
-        lines.append(f"# TYPE keepfit_{name} {'counter' if name.endswith('_total') else 'gauge'}")
-        lines.append(f"keepfit_{name}{{{labels}}} {value}")
-    return "\n".join(lines) + "\n"
+    text.number("keepfit_ready", int(live is not None), "Whether there is a live Version.")
+    text.number("keepfit_live_version", live.version if live else 0, "The live Version.")
+    leases = sum(routing.leases for deployment in slots.majors.values() for routing in deployment.all)
+    text.number("keepfit_leases", leases, "Requests being answered off the event loop.")
+    text.number("keepfit_draining", slots.draining, "Versions that left and are still answering.")

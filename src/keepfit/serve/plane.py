@@ -68,7 +68,7 @@ class Plane:
         self.intake = intake
         self.mirrored = self.unmirrored = 0
         self._now = now
-        self._shadow = shadow
+        self.shadow = shadow
         self._mirroring = 0
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="keepfit-predict")
         mark = secrets.token_hex(6)
@@ -189,8 +189,8 @@ class Plane:
             self.unmirrored += 1
             return
         self.mirrored += 1
-        if self._shadow is not None:
-            self._shadow.add(shadow.form, ids, micros, inputs, answered.result())
+        if self.shadow is not None:
+            self.shadow.add(shadow.form, ids, micros, inputs, answered.result())
 
 
 def _drawn(asked: Exchange) -> bool:
