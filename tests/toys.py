@@ -102,7 +102,7 @@ def bundle(directory: Path, *, bias: float = 0.0, signature: Signature = TENSOR,
         packed = (("amount", ("amount",)), ("count", ("count",)), ("city", ("city",)), ("new", ("new",)))
     made = Bundle(
         service="toy", runtime=runtime, task=Task.BINARY, signature=signature, label=Field("late", DType.INT64),
-        classes=(0, 1), columns=packed,
+        classes=(0, 1), columns=packed, pickle="made by the test" if runtime == "python" else "",
     )  # fmt: skip
     (directory / "bundle.json").write_bytes(canonical(made))
     if runtime == "onnx":

@@ -115,6 +115,7 @@ def _bundle(estimator: Any, specification: Specification, served: _Served) -> Bu
         parity=served.parity,
         note=served.note,
         environment=specification.environment,
+        pickle="" if served.converted else "trained by keepfit",
         recipe=canonical(service.recipe).decode(),
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ import toys
 from keepfit.core.errors import ModelFault, Refused
 from keepfit.core.signature import DType, Field, Signature
 from keepfit.serve.loading import check_output, load, rehearse
-from keepfit.serve.runtimes import Python
 
 
 @pytest.mark.parametrize("signature", [toys.TENSOR, toys.COLUMNS], ids=["tensor", "columns"])
@@ -105,39 +103,6 @@ def test_onnx_that_answers_nan_is_a_model_fault(tmp_path: Path) -> None:
     _, predictor = load(toys.bundle(tmp_path / "b", fault="nan"))
     with pytest.raises(ModelFault, match="NaN"):
         predictor.predict(toys.examples(toys.TENSOR))
-
-
-def test_a_dead_process_is_started_again(tmp_path: Path) -> None:
-    """A crash costs one answer: the next request finds a new process."""
-    _, predictor = load(toys.bundle(tmp_path / "b", signature=toys.COLUMNS, runtime="python"))
-    inputs = toys.examples(toys.COLUMNS)
-    try:
-        before = predictor.process  # type: ignore[attr-defined]
-        os.kill(before, signal.SIGKILL)
-        with pytest.raises(ModelFault, match="died"):
-            predictor.predict(inputs)
-        np.testing.assert_allclose(
-            predictor.predict(inputs)["probability"], toys.probability(toys.COLUMNS, inputs, 0.0), atol=1e-6
-        )
-        assert predictor.process not in (0, before)  # type: ignore[attr-defined]
-    finally:
-        predictor.close()
-
-
-def test_a_model_that_hangs_is_ended(tmp_path: Path) -> None:
-    """No answer within the timeout ends the process and is a ModelFault."""
-    directory = toys.bundle(tmp_path / "b", signature=toys.COLUMNS, runtime="python", fault="hang-on-666")
-    bundle, probe = load(directory)
-    probe.close()
-    predictor = Python(timeout=5.0).load(directory, bundle)
-    try:
-        predictor.predict(toys.examples(toys.COLUMNS))
-        predictor._connection.settimeout(0.2)  # type: ignore[attr-defined]
-        with pytest.raises(ModelFault, match="did not answer"):
-            predictor.predict(toys.examples(toys.COLUMNS) | {"count": np.full(8, 666)})
-        assert predictor.process == 0  # type: ignore[attr-defined]
-    finally:
-        predictor.close()
 
 
 def test_an_estimator_that_cannot_be_unpickled_is_refused(tmp_path: Path) -> None:
