@@ -60,7 +60,7 @@ def edges(fields: Sequence[Field], base: Arrays) -> list[tuple[str, Arrays]]:
     first = {name: values[:1] for name, values in base.items()}
     made = []
     for what in ("smallest", "largest"):
-        made.append((f"the {what} values of every type", {f.name: _extreme(f, first[f.name], what) for f in fields}))
+        made.append((f"the {what} values of the types", {f.name: _extreme(f, first[f.name], what) for f in fields}))
     for field in fields:
         if field.nullable:
             made.append((f"'{field.name}' missing", {**first, field.name: _missing(field, first[field.name])}))

@@ -92,15 +92,16 @@ def _test_data(found: Recognised, fields: tuple[Field, ...], *, batched: bool, s
             records[field.name].append(values if batched else values[np.newaxis])
     try:
         arrays = {name: np.concatenate(values) for name, values in records.items()}
-        batch = to_batch(fields, {f.name: arrays[f.name].reshape(-1, *_own(f, arrays[f.name])) for f in fields})
+        batch = to_batch(fields, {field.name: _own(field, arrays[field.name]) for field in fields})
     except ValueError:  # sets of different shapes: they cannot lie in one table
         return None
     pq.write_table(_table(batch), scratch / "test_data.parquet")
     return scratch / "test_data.parquet"
 
 
-def _own(field: Field, values: Any) -> tuple[int, ...]:
-    return tuple(values.shape[1:]) if field.shape else ()
+def _own(field: Field, values: Any) -> Any:
+    """The values as the Field has them: a column of width one may be a plain one."""
+    return values if field.shape else values.reshape(len(values))
 
 
 def _table(batch: Any) -> Any:

@@ -9,7 +9,8 @@ from pathlib import Path
 from keepfit.core.errors import Conflict, Refused
 from keepfit.core.nouns import Bundle, Digest
 from keepfit.core.places import Places
-from keepfit.core.registry import canonical
+from keepfit.core.registry import canonical, from_plain
+from keepfit.core.signature import Field
 from keepfit.edge.declare.declaration import installed
 from keepfit.edge.onboard.apart import apart
 from keepfit.edge.onboard.drafts import Draft, Wishes
@@ -49,7 +50,11 @@ def _proved(directory: Path, bundle: Bundle, given: Path | None) -> tuple[Bundle
         told = apart("keepfit.edge.onboard.proof", directory, given or "")
         notes += told["notes"]
         if told["batched"]:
-            return attempt, notes
+            outputs = tuple(from_plain(Field, plain) for plain in told["outputs"])
+            proved = replace(attempt, signature=replace(attempt.signature, outputs=outputs))
+            (directory / "bundle.json").write_bytes(canonical(proved))
+            apart("keepfit.edge.onboard.rehearsal", directory)
+            return proved, notes
     raise Refused("the model answers no request twice alike", code="fails_examples")
 
 

@@ -17,6 +17,8 @@ from keepfit.edge.onboard import archives, foreign, messages, texts
 HEAD = 4096
 """Bytes that are looked at before the whole of a file is."""
 
+_PICKLES = frozenset({".pickle", ".pkl", ".joblib", ".cloudpickle", ".dill"})
+
 
 class Kind(StrEnum):
     """The forms of a model that can be onboarded."""
@@ -76,6 +78,16 @@ def _file(path: Path) -> Recognised:
         return Recognised(Kind.PYTHON, path)
     messages.require_onnx(path)
     return Recognised(Kind.ONNX, path)
+
+
+def is_pickle(path: Path) -> bool:
+    """Whether a file is a pickle, by its content or by its name; also one that is compressed or broken."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    try:
+        return path.suffix in _PICKLES or _is_pickle(path, head)
+    except Refused:
+        return True
 
 
 def _is_pickle(path: Path, head: bytes) -> bool:
