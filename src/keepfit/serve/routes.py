@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from time import perf_counter
+from urllib.parse import unquote
 
 from keepfit.core.errors import (
     Conflict,
@@ -104,7 +105,9 @@ class Application:
         """A path that has no names, or only this service's, is looked up at once; others are compared one by one."""
         path = route.pattern.replace("{model}", self._plane.slots.service)
         if "{" not in path:
-            function = partial(route.function, model=path.split("/")[3]) if path != route.pattern else route.function
+            function = (
+                partial(route.function, model=self._plane.slots.service) if path != route.pattern else route.function
+            )
             self._exact.setdefault(path, {})[route.method] = function
         if "{" in route.pattern:
             self._patterns.append((route.pattern.split("/"), route.method, route.function))
@@ -150,7 +153,7 @@ def _given(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
     names = {}
     for expected, found in zip(pattern, segments, strict=True):
         if expected.startswith("{"):
-            names[expected[1:-1]] = found
+            names[expected[1:-1]] = unquote(found)
         elif expected != found:
             return None
     return names
