@@ -7,6 +7,7 @@ refused, since leaving them out silently would be a wrong answer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -72,6 +73,19 @@ class Inference:
         if marks != 2 + 12 * len(request.inputs) + (4 if request.id else 0) and marks != quotes(request):
             refuse_duplicates(text)
         inputs = self._read(request) if tail is None else self._read_tail(request, tail)
+        rows = self._rows(request, inputs)
+        if request.outputs or request.parameters is not None:
+            return self._with_wishes(request, rows, inputs)
+        return Call(request.id, rows, inputs)
+
+    def take(self, request: Request, raws: Sequence[memoryview]) -> Call:
+        """A request that came as messages, with the raw data of each of its inputs."""
+        inputs: dict[str, NDArray[Any]] = {}
+        for tensor, raw in zip(request.inputs, raws, strict=True):
+            reader = self._readers.get(tensor.name)
+            if reader is None:
+                raise self._unknown(tensor.name)
+            inputs[tensor.name] = reader.read_raw(tensor, raw)
         rows = self._rows(request, inputs)
         if request.outputs or request.parameters is not None:
             return self._with_wishes(request, rows, inputs)
