@@ -49,8 +49,8 @@ class Sink(Protocol):
 class Listener(Protocol):
     """Who else is told of recorded exchanges."""
 
-    def offer(self, together: Together) -> None:
-        """Take exchanges, or count them as dropped; may not wait."""
+    def offer(self, together: Together, size: int) -> None:
+        """Take exchanges of about so many bytes, or count them as dropped; may not wait."""
         ...
 
 
@@ -197,6 +197,7 @@ class Capture:
             or (not self._traced and any(together.traces))
         ):
             page = self._turned(together)
+        before = page.size if page is not None else 0
         try:
             if page is not None:
                 page.join(together)
@@ -206,7 +207,7 @@ class Capture:
         if page is None:
             self._refused += rows
         elif self._listener is not None:
-            self._listener.offer(together)
+            self._listener.offer(together, page.size - before)
 
     def _turned(self, together: Together) -> _Page | None:
         """A new page with room for these; the one before goes to the thread. None where there is no room."""

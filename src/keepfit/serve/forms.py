@@ -43,6 +43,7 @@ class Form:
 
     def __init__(self, version: int, signature: Signature, mask: Sequence[str] = ()) -> None:
         self.version = version
+        self.batched = signature.batched
         self.inputs = signature.inputs
         self.outputs = signature.outputs
         self.masked = _masked(version, signature, mask)

@@ -315,7 +315,8 @@ def test_listeners_hear_of_what_is_recorded_only() -> None:
     heard: list[Together] = []
 
     class Ear:
-        def offer(self, together: Together) -> None:
+        def offer(self, together: Together, size: int) -> None:
+            assert size > len(together.ids) * toys.WIDTH * 4
             heard.append(together)
 
     sink = Sink()
