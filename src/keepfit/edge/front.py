@@ -20,7 +20,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -41,6 +41,9 @@ from keepfit.serve.slot import Slots
 from keepfit.store.blobs import Trees
 from keepfit.store.streams import LabelWriter, SegmentWriter, Stream
 
+if TYPE_CHECKING:
+    from keepfit.serve.doors.grpc import GrpcDoor
+
 _log = logging.getLogger(__name__)
 _GRACE = 0.3  # seconds until a Record that another front worker answered is surely written
 _DRAIN = 25.0  # seconds that requests in flight may take when the worker ends
@@ -50,7 +53,7 @@ Placements = dict[int, Placement]
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What a front worker is started with; `placements` by major."""
+    """What a front worker is started with; `placements` by major, `grpc` the address that workers share for it."""
 
     store: str
     service: str
@@ -62,6 +65,7 @@ class Order(msgspec.Struct, frozen=True):
     placements: dict[int, Any]
     clock: str | None = None
     capture: bool = True
+    grpc: str = ""
 
 
 class Front:
@@ -111,6 +115,8 @@ class Front:
         """Load what is committed, listen, answer and obey until the runner ends or says `drain`."""
         reader, self._writer = await asyncio.open_connection(sock=socket.socket(fileno=self._order.channel))
         await self._load()
+        if grpc := self._grpc():
+            await grpc.start(self._order.grpc)
         await self._door.listen(socket.socket(fileno=self._order.listener))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._ended.set)
         tasks = [asyncio.create_task(work) for work in (self._tick(), self._keep(), self._obey(reader))]
@@ -120,8 +126,16 @@ class Front:
         await self._ended.wait()
         for task in tasks:
             task.cancel()
-        await self._door.drain(_DRAIN)
+        await asyncio.gather(self._door.drain(_DRAIN), *([grpc.drain(_DRAIN)] if grpc else []))
         await self._close()
+
+    def _grpc(self) -> GrpcDoor | None:
+        """The gRPC door, where there is to be one; what it needs is loaded only then (20 MB)."""
+        if not (self._serving.grpc and self._order.grpc):
+            return None
+        from keepfit.serve.doors.grpc import GrpcDoor
+
+        return GrpcDoor(self._plane)
 
     async def _load(self) -> None:
         """What is committed answers again; without canary and shadow where these cannot be loaded any more."""

@@ -242,6 +242,14 @@ def listeners(host: str, port: int, count: int) -> list[socket.socket]:
     return [_bound(family, address, shared=True) for _ in range(count)]
 
 
+def reserved(host: str, port: int) -> socket.socket:
+    """A socket that keeps a port for workers which listen on it by themselves; it never listens."""
+    first = listeners(host, port, 1)[0]
+    address = first.getsockname()
+    first.close()
+    return _bound(first.family, address, shared=True)
+
+
 def _bound(family: int, address: Any, *, shared: bool) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT if shared else socket.SO_REUSEADDR, 1)
