@@ -1,89 +1,61 @@
-"""The process of one Version whose model is code: the only place where a pickle is opened for serving.
+"""The process of one Version whose model is code, or which is loaded aside: the only place where user code serves.
 
-`python -m keepfit.serve.child DIRECTORY FD` loads the Bundle's estimator and answers frames on the socket FD until
-it is closed.
+`python -m keepfit.serve.child DIRECTORY FD SERVER MEMORY PACE` holds itself to what it may do, loads the Bundle on a
+thread that gives way to all others, and answers frames on the socket FD until that is closed. SERVER is the process id
+it must not outlive, MEMORY its bytes (0: what the machine has), PACE how fast it may go.
 """
 
 from __future__ import annotations
 
-import pickle
+import gc
+import os
 import socket
 import sys
+import threading
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from keepfit.serve.confine import Granted, confine
+from keepfit.serve.courtesy import Pace, pace_of, step_aside
 
-from keepfit.core.nouns import Bundle, Task
-from keepfit.serve.frames import Kind, pack, receive, send, unpack
-from keepfit.serve.manifest import manifest
-from keepfit.serve.wire.tables import numpy_type
+
+class _Loading(threading.Thread):
+    """Imports what answering needs and loads the Bundle, giving way where it is told to."""
+
+    def __init__(self, connection: socket.socket, granted: Granted, pace: Pace) -> None:
+        super().__init__(name="keepfit-load")
+        self.hosted: Any = None
+        self.granted = granted
+        self._connection = connection
+        self._pace = pace
+
+    def run(self) -> None:
+        loaded = step_aside() if self._pace is Pace.LOADING else pace_of()
+        self.granted = replace(self.granted, loaded=loaded)
+        host = import_module("keepfit.serve.host")  # here, so that NumPy and its like are imported at this pace too
+        self.hosted = host.opened(self._connection, Path(self.granted.directory))
 
 
 def main(argv: list[str]) -> int:
-    """Serve the Bundle in `argv[0]` on the inherited socket `argv[1]`."""
-    sys.stdout = sys.stderr  # what a user's code prints belongs to the log
-    connection = socket.socket(fileno=int(argv[1]))
-    try:
-        bundle, estimator = _loaded(Path(argv[0]))
-    except Exception as error:  # noqa: BLE001  # whatever a user's code raises is told to the runner
-        send(connection, Kind.FAULT, _told(error))
+    """Serve the Bundle in `argv[0]` on the inherited socket `argv[1]`; 1 where it could not be loaded."""
+    directory, descriptor, server, memory, pace = argv
+    os.dup2(2, 1)  # what a user's code prints belongs to the log
+    connection = socket.socket(fileno=int(descriptor))
+    connection.set_inheritable(False)
+    os.register_at_fork(after_in_child=connection.close)  # what a model forks must neither read nor hold it
+    granted = confine(Path(directory), server=int(server), memory=int(memory) or None)
+    if pace == Pace.ASIDE:
+        step_aside()
+    loading = _Loading(connection, granted, Pace(pace))
+    loading.start()
+    loading.join()
+    if loading.hosted is None:
         return 1
-    send(connection, Kind.READY)
-    while True:
-        try:
-            _, body = receive(connection)
-        except (EOFError, OSError):
-            return 0
-        try:
-            arrays = unpack(bundle.signature.inputs, body)
-            answer = pack(bundle.signature.outputs, outputs_of(bundle, estimator, arrays))
-        except Exception as error:  # noqa: BLE001  # a model that throws must not end the process that serves it
-            send(connection, Kind.FAULT, _told(error))
-        else:
-            send(connection, Kind.ARRAYS, answer)
-
-
-def _loaded(directory: Path) -> tuple[Bundle, Any]:
-    bundle = manifest(directory)
-    if (directory / "code").is_dir():
-        sys.path.insert(0, str(directory / "code"))
-    with (directory / "estimator.pickle").open("rb") as file:
-        return bundle, pickle.load(file)  # noqa: S301  # verified by digest, and in a process of its own
-
-
-def frame_of(bundle: Bundle, inputs: dict[str, NDArray[Any]]) -> Any:
-    """What the estimator was trained on: a DataFrame in Signature order, or the matrix where a tensor is all."""
-    fields = bundle.signature.inputs
-    if len(fields) == 1 and fields[0].shape:
-        return inputs[fields[0].name]
-    import pandas as pd
-
-    return pd.DataFrame({field.name: inputs[field.name] for field in fields}, copy=False)
-
-
-def outputs_of(bundle: Bundle, estimator: Any, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The Signature's outputs, whatever type and order the estimator answers in."""
-    frame = frame_of(bundle, inputs)
-    types = {field.name: numpy_type(field.dtype) for field in bundle.signature.outputs}
-    outputs = {"prediction": np.asarray(estimator.predict(frame)).reshape(-1)}
-    if bundle.task is not Task.REGRESSION:
-        outputs |= _probabilities(bundle, estimator, np.asarray(estimator.predict_proba(frame)))
-    return {name: outputs[name].astype(dtype, copy=False) for name, dtype in types.items()}
-
-
-def _probabilities(bundle: Bundle, estimator: Any, found: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """In the order of the Bundle's classes; one that the estimator has never seen is impossible to it."""
-    own = [value.item() if isinstance(value, np.generic) else value for value in estimator.classes_]
-    if bundle.task is Task.BINARY:
-        return {"probability": found[:, own.index(bundle.classes[-1])]}
-    padded = np.concatenate([found, np.zeros((len(found), 1))], axis=1)
-    return {"probabilities": padded[:, [own.index(v) if v in own else len(own) for v in bundle.classes]]}
-
-
-def _told(error: Exception) -> bytes:
-    return f"{type(error).__name__}: {error}".encode(errors="replace")
+    gc.freeze()  # what is loaded stays, and need not be searched
+    loading.hosted.serve(replace(loading.granted, pace=pace_of()))
+    return 0
 
 
 if __name__ == "__main__":

@@ -5,6 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from enum import StrEnum
+from pathlib import Path
+
+
+class Pace(StrEnum):
+    """How fast a model's own process may go: as any other, behind all others while it loads, or behind them always."""
+
+    EVEN = "even"
+    LOADING = "loading"
+    ASIDE = "aside"
 
 
 def step_back() -> None:
@@ -15,3 +25,45 @@ def step_back() -> None:
     """
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+
+
+def step_aside() -> str:
+    """Let the calling thread, and those it starts, have only what nobody else wants; what was granted, read back.
+
+    Linux schedules threads singly, so the other threads of the process stay what they are.
+    """
+    if sys.platform != "linux":
+        return "normal: only Linux schedules threads singly"
+    try:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    except OSError:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+    return pace_of()
+
+
+def pace_of() -> str:
+    """How the calling thread is scheduled: `idle`, `normal`, or `nice` and how much."""
+    if sys.platform != "linux":
+        return "normal"
+    if os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK == os.SCHED_IDLE:
+        return "idle"
+    nice = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    return f"nice {nice}" if nice else "normal"
+
+
+def bring_back(process: int) -> int:
+    """Have every thread of another process go as fast as the calling one; how many could not.
+
+    Those are the threads that a model started while it was loaded by one that stepped aside. Only root may do that.
+    """
+    left = 0
+    threads = Path(f"/proc/{process}/task").iterdir() if sys.platform == "linux" else ()
+    for thread in (int(entry.name) for entry in threads):
+        try:
+            if os.sched_getscheduler(thread) == os.SCHED_IDLE:
+                os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
+        except ProcessLookupError:
+            continue  # it has ended
+        except PermissionError:
+            left += 1
+    return left

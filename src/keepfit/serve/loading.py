@@ -18,14 +18,23 @@ from keepfit.core.protocols import Predictor, Runtime
 from keepfit.core.service import Serving
 from keepfit.core.signature import Field
 from keepfit.serve.manifest import manifest
+from keepfit.serve.remote import Remote
 from keepfit.serve.wire.tables import from_fields, from_table
 
 
 def load(directory: Path, *, aside: bool = False, serving: Serving = Serving()) -> tuple[Bundle, Predictor]:
-    """Load a verified Bundle directory by the Runtime it names; Refused with the reason where it cannot be served."""
+    """Load a verified Bundle directory by the Runtime it names; Refused with the reason where it cannot be served.
+
+    A model that is data is loaded here, one that is code in a process of its own (see `Remote`); `aside` has any model
+    loaded in a process of its own, which never takes the processor from anything else. Blocks: not for the event loop.
+    """
     bundle = manifest(directory)
-    runtime: Runtime = registry.load("keepfit.runtimes", bundle.runtime)()
-    return bundle, runtime.load(directory, bundle)
+    runtime: type[Runtime] = registry.load("keepfit.runtimes", bundle.runtime)
+    if getattr(runtime, "inline", False) and not aside:
+        return bundle, runtime().load(directory, bundle)
+    remote = Remote(directory, bundle, serving=serving, aside=aside)
+    remote.start()
+    return bundle, remote
 
 
 def golden(directory: Path, bundle: Bundle) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
