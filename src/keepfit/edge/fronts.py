@@ -134,13 +134,20 @@ class _Worker:
 class Fronts:
     """All front workers of one port; `order` is what each is started with, besides what it has to load.
 
+    `grpc` keeps the port of the gRPC doors, which the workers open by themselves.
+
     The listening sockets belong to the runner: callers who come while a worker is started again wait, and are not
     refused.
     """
 
-    def __init__(self, order: dict[str, Any], listeners: list[socket.socket]) -> None:
+    def __init__(
+        self, order: dict[str, Any], listeners: list[socket.socket], grpc: socket.socket | None = None
+    ) -> None:
         self.host, self.port = listeners[0].getsockname()[:2]
-        self._order = {**order, "workers": len(listeners)}
+        self.grpc_port = grpc.getsockname()[1] if grpc else None
+        self._grpc = grpc
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        self._order = {**order, "workers": len(listeners), "grpc": f"{host}:{self.grpc_port}" if grpc else ""}
         self._listeners = listeners
         self._workers = [_Worker(index, listener) for index, listener in enumerate(listeners)]
         self._fallen = asyncio.Event()
