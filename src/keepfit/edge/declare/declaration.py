@@ -116,8 +116,11 @@ def _check(service: Service, path: Path) -> Source | list[Misfit]:
     found = list(misplaced(service, table)) or source_of(service, table)
     if not isinstance(found, Source):
         return found
-    wrong = [*_metrics(service, found.task), *_answers(service, found.task)]
-    return wrong or list(trial(_specified(service, found), service.estimator, found.table)) or found
+    specified = _specified(service, found)
+    wrong = [*_metrics(service, found.task), *_answers(service, found.task), *_masks(specified)]
+    if wrong:
+        return wrong
+    return list(trial(specified, service.estimator, found.table)) or _noted(found, service.serving.mask)
 
 
 def _estimator(service: Service) -> Iterator[Misfit]:
@@ -147,6 +150,23 @@ def _metrics(service: Service, task: Task) -> Iterator[Misfit]:
             _ = name and metrics.fits(name, task)
         except KeepfitError as error:
             yield Misfit(argument, str(error))
+
+
+def _masks(specification: Specification) -> Iterator[Misfit]:
+    known = [field.name for field in (*specification.inputs, *specification.outputs)]
+    for place, name in enumerate(specification.service.serving.mask):
+        if name not in known:
+            found = f"'{name}' is no input or output of the service; there are: {', '.join(known)}"
+            yield Misfit(("serving", "mask", place), found)
+
+
+def _noted(source: Source, mask: tuple[str, ...]) -> Source:
+    """What a mask takes from learning is told: a value that is never written cannot be learnt from."""
+    hidden = [field.name for field in source.inputs if field.name in mask]
+    if not hidden:
+        return source
+    note = f"{', '.join(hidden)}: masked, so absent from the records that updates learn from and monitors look at"
+    return replace(source, notes=(*source.notes, note))
 
 
 def _answers(service: Service, task: Task) -> Iterator[Misfit]:
@@ -188,14 +208,14 @@ def _store(
 def snapshot(path: Path, trees: Trees) -> Digest:
     """Keep the service file and the modules beside it that it imports, directly or not."""
     with tempfile.TemporaryDirectory() as made:
-        for file in sorted(_local(path)):
+        for file in sorted(local(path)):
             goal = Path(made) / file.relative_to(path.parent)
             goal.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, goal)
         return trees.put(Path(made))
 
 
-def _local(path: Path) -> set[Path]:
+def local(path: Path) -> set[Path]:
     """The files of the modules beside `path` which it imports, found by reading, not by running."""
     found: set[Path] = set()
     wanted = [path]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from keepfit.core.errors import Refused
-from keepfit.edge.onboard import forms
+from keepfit.edge.onboard import boosters, estimators, forms, pythons, torches
 from keepfit.edge.onboard.drafts import Draft, Onboarded, Wishes
 from keepfit.edge.onboard.make import keep, make
 from keepfit.edge.onboard.recognise import Kind, Recognised, recognise
@@ -19,6 +19,13 @@ __all__ = ["Onboarded", "Wishes", "onboard"]
 
 _FORMS: dict[Kind, Callable[[Recognised, Wishes, Path], Draft]] = {
     Kind.ONNX: forms.onnx,
+    Kind.SKOPS: estimators.skops,
+    Kind.PICKLE: estimators.pickled,
+    Kind.XGBOOST: boosters.xgboost,
+    Kind.LIGHTGBM: boosters.lightgbm,
+    Kind.EXPORTED: torches.exported,
+    Kind.STATE: torches.state,
+    Kind.PYTHON: pythons.python,
 }
 
 

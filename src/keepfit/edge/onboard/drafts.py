@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keepfit.core.nouns import Bundle, Digest, Task
-from keepfit.core.signature import Field
+from keepfit.core.signature import DType, Field
 
 
 def _silent(_: str) -> None:
@@ -56,7 +56,8 @@ class Draft:
     `files` are the Bundle's own names for what is copied in. Empty `inputs` are not known from the file; then
     `features` are their names, or `width` their number, where at least that is. `examples` is a Parquet file of inputs
     that came with the model. `estimator` says that there is a scikit-learn object, worth a conversion; `pickled` that a
-    pickle has to be opened.
+    pickle has to be opened; `trial` that its outputs are seen only when it answers. `matrix` is the type of the one
+    matrix that the columns of a sample are put into.
     """
 
     runtime: str
@@ -75,4 +76,6 @@ class Draft:
     examples: Path | None = None
     estimator: bool = False
     pickled: bool = False
+    trial: bool = False
+    matrix: DType | None = None
     notes: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,10 +29,44 @@ def make(directory: Path, draft: Draft, settled: Settled, *, origin: str) -> tup
     for name, source in draft.files:
         _copy(source, directory / name)
     (directory / "environment.lock").write_text(lock(), encoding="utf-8")
+    notes = (*draft.notes, *settled.notes)
+    if settled.trial:
+        bundle = _tried(directory, bundle, settled.given)
+    if draft.estimator and bundle.task is not None:
+        bundle = _converted(directory, bundle, settled.given)
     bundle, found = _proved(directory, bundle, settled.given)
-    notes = (*draft.notes, *settled.notes, *found)
+    notes = (*notes, *found)
     (directory / "card.md").write_text(card(bundle, made=(origin,), notes=notes), encoding="utf-8")
     return bundle, notes
+
+
+def _tried(directory: Path, bundle: Bundle, given: Path | None) -> Bundle:
+    """The same with the outputs that the model really gives."""
+    (directory / "bundle.json").write_bytes(canonical(bundle))
+    told = apart("keepfit.edge.onboard.pythons", directory, given or "")
+    outputs = tuple(from_plain(Field, plain) for plain in told)
+    return replace(bundle, signature=replace(bundle.signature, outputs=outputs))
+
+
+def _converted(directory: Path, bundle: Bundle, given: Path | None) -> Bundle:
+    """The same as ONNX, in place of the estimator, where both answer the sample alike."""
+    if given is None:
+        return replace(bundle, note="served natively: without a sample nothing shows that its ONNX form is the same")
+    (directory / "bundle.json").write_bytes(canonical(bundle))
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            told = apart("keepfit.edge.onboard.conversion", directory, given, scratch)
+        except Refused as error:
+            return replace(bundle, note=f"served natively: the conversion ended with: {error}")
+        if "columns" not in told:
+            return replace(bundle, note=told["note"], parity=told.get("parity"))
+        for name in ("estimator.pickle", "model.skops"):
+            (directory / name).unlink(missing_ok=True)
+        shutil.rmtree(directory / "code", ignore_errors=True)
+        shutil.copyfile(Path(scratch) / "model.onnx", directory / "model.onnx")
+    columns = tuple((name, tuple(members)) for name, members in told["columns"])
+    facts = {"parity": told["parity"], "tolerance": told["tolerance"], "note": told["note"]}
+    return replace(bundle, runtime="onnx", entry="", columns=columns, **facts)
 
 
 def _copy(source: Path, target: Path) -> None:

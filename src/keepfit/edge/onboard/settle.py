@@ -30,11 +30,15 @@ _FLOATS = frozenset({DType.FP16, DType.FP32, DType.FP64})
 
 @dataclass(frozen=True)
 class Settled:
-    """All that the Bundle will say, the file of its examples where there are some, and what a person should know."""
+    """All that the Bundle will say, the file of its examples where there are some, and what a person should know.
+
+    `trial` says that its outputs are a guess until the model has answered.
+    """
 
     bundle: Bundle
     given: Path | None
     notes: tuple[str, ...] = ()
+    trial: bool = False
 
 
 def settle(draft: Draft, wishes: Wishes, *, name: str, scratch: Path) -> Settled:
@@ -46,7 +50,10 @@ def settle(draft: Draft, wishes: Wishes, *, name: str, scratch: Path) -> Settled
     draft, rows, notes = _inputs(draft, wishes, signature, table, ask)
     classes = wishes.classes or draft.classes or _seen(task, table, wishes.label)
     outputs = signature.outputs if signature else draft.outputs
-    if not outputs:
+    trial = not outputs and task is None and draft.trial and table is not None
+    if trial:
+        outputs = (Field("prediction", DType.FP64),)
+    elif not outputs:
         outputs = _outputs(task, classes, ask)
     ask.require()
     if table is not None and rows is None:
@@ -67,7 +74,7 @@ def settle(draft: Draft, wishes: Wishes, *, name: str, scratch: Path) -> Settled
         licence=wishes.licence or draft.licence,
     )
     _check(bundle)
-    return Settled(bundle, _kept(rows, bundle, scratch) if rows is not None else draft.examples, notes)
+    return Settled(bundle, _kept(rows, bundle, scratch) if rows is not None else draft.examples, notes, trial)
 
 
 def _task(draft: Draft, wishes: Wishes) -> Task | None:
@@ -114,6 +121,8 @@ def _inputs(
             "(--label names the one that is the truth)"
         )
     told = tell(table, names, closed=ask.closed if wishes.ask else None)
+    if draft.matrix is not None:
+        return _typed(draft, told.fields, told.table, told.notes)
     if draft.width and not draft.features:
         return _stacked(draft, told.fields, told.table, told.notes)
     return replace(draft, inputs=told.fields), told.table, told.notes
@@ -143,6 +152,18 @@ def _stacked(
     matrix = np.stack([table[one.name].to_numpy().astype(np.float64) for one in fields], axis=1)
     flat = pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), len(fields))
     return replace(draft, inputs=(field,)), pa.table({"input": flat}), notes
+
+
+def _typed(
+    draft: Draft, fields: Sequence[Field], table: pa.Table, notes: tuple[str, ...]
+) -> tuple[Draft, pa.Table, tuple[str, ...]]:
+    """Columns of one type, which the model takes as one matrix."""
+    texts = [field.name for field in fields if field.dtype is DType.BYTES or field.shape]
+    if texts:
+        raise DataInvalid(f"the columns {texts} of the sample are no numbers, and the model takes a matrix of numbers")
+    typed = tuple(Field(field.name, draft.matrix or field.dtype, nullable=field.nullable) for field in fields)
+    columns = (("input", tuple(field.name for field in fields)),)
+    return replace(draft, inputs=typed, columns=columns), fitted(table, typed, Path("sample")), notes
 
 
 def _seen(task: Task | None, table: pa.Table | None, label: str) -> tuple[Any, ...]:
