@@ -27,6 +27,8 @@ _PACKED = {"unsupported_media_type": 415, "body_too_large": 413}
 _HEADERS = 2**16  # bytes that a request's line and headers may have
 _PIPELINED = 32  # requests of one connection that may wait for their turn
 _PATIENCE = 60.0  # seconds from the first byte of a request to its last
+_IDLE = 600.0  # seconds without any request after which a connection is closed
+_LONGEST = 8192  # bytes of a request's target
 _LINGER = 1.0  # seconds in which a refused caller may still be sending
 _GRACE = 0.2  # seconds in which an open connection may still send a request when draining begins
 
@@ -76,12 +78,12 @@ class Door:
 
     def __init__(self, respond: Respond, *, limit: int = 16 * 2**20) -> None:
         try:
-            from httptools import HttpRequestParser
+            from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
         except ImportError as error:
             raise MissingExtra("httptools", "serve") from error
         self.respond = respond
         self.limit = limit
-        self.parser = HttpRequestParser
+        self.parser, self.misread, self.upgrade = HttpRequestParser, HttpParserError, HttpParserUpgrade
         self.connections: set[Connection] = set()
         self.draining = False
         self.common = b""
@@ -94,12 +96,11 @@ class Door:
         self._server = await loop.create_server(lambda: Connection(self), sock=sock, backlog=2048)
 
     def tick(self) -> None:
-        """Once a second: renew the date, cut off those who do not finish their request."""
+        """Once a second: renew the date, cut off those who do not finish their request or do not read their answer."""
         self.common = b"server: keepfit\r\ndate: %s\r\n" % formatdate(usegmt=True).encode()
-        if self.connections:
-            late = monotonic() - _PATIENCE
-            for connection in [c for c in self.connections if 0 < c.began < late]:
-                connection.refuse(refusal(408, "too_slow", f"the request was not complete after {_PATIENCE:g} s"))
+        now = monotonic()
+        for connection in list(self.connections):
+            connection.tick(now)
 
     async def drain(self, patience: float) -> None:
         """Stop accepting, answer what has begun within `patience` seconds, and close every connection."""
@@ -140,19 +141,30 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[_Turn] = deque()
         self._task: asyncio.Task[None] | None = None
         self._paused = self._choked = self._ending = False
+        self._heard = monotonic()  # when a request, or that somebody reads, was last noticed
         self._new()
 
     def _new(self) -> None:
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
         self._parts: list[bytes] = []
-        self._size = self._head = 0
+        self._size = self._head = self._hosts = 0
+        self._told = b""
         self._continue = self._headed = False
 
     @property
     def idle(self) -> bool:
         """Whether nothing is being received or answered."""
         return not self.began and self._task is None and not self._waiting
+
+    def tick(self, now: float) -> None:
+        """Give up on who does not finish a request, does not read an answer, or has long asked nothing."""
+        if 0 < self.began < now - _PATIENCE:
+            self.refuse(refusal(408, "too_slow", f"the request was not complete after {_PATIENCE:g} s"))
+        elif self._choked and self._heard < now - _PATIENCE:
+            self.abort()
+        elif self.idle and self._heard < now - _IDLE:
+            self.close()
 
     def close(self) -> None:
         """Close when what was written has gone out."""
@@ -189,19 +201,25 @@ class Connection(asyncio.Protocol):
         if self._ending:
             return
         began = self.began
-        try:
-            self._parser.feed_data(data)
-        except self._door_errors() as error:
-            self._misread(data, error)
-            return
+        while data:
+            try:
+                self._parser.feed_data(data)
+                break
+            except self._door.upgrade as error:  # the request itself was complete; the wish for another protocol is
+                self._parser = self._door.parser(self)  # not granted, and what follows is HTTP/1.1 as before
+                data = data[error.args[0] :]
+            except self._door.misread as error:
+                self.refuse(refusal(400, "invalid_http", f"this is not HTTP/1.1: {error}"))
+                return
         if began and began == self.began and not self._headed:  # still the headers of the same request
             self._head += len(data)
             if self._head > _HEADERS:
-                self.refuse(refusal(431, "headers_too_large", f"the headers have more than {_HEADERS} bytes"))
+                self.refuse(_long_headers())
 
     def pause_writing(self) -> None:
         """The caller reads slower than we write: read no more of its requests."""
         self._choked = True
+        self._heard = monotonic()
         self._breathe()
 
     def resume_writing(self) -> None:
@@ -213,7 +231,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        self.began = monotonic()
+        self.began = self._heard = monotonic()
 
     def on_url(self, url: bytes) -> None:
         """The target, perhaps in pieces."""
@@ -222,17 +240,29 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header; what frames the request is llhttp's business."""
         name = name.lower()
-        if name in HEARD:
+        if self._headed:  # a trailer: whoever checked the headers has not seen it
+            self._head += len(value)
+        elif name in HEARD:
             if name in self._headers:  # one list, as RFC 9110, 5.3 has it; whoever expects one value will refuse it
                 value = b"%b, %b" % (self._headers[name], value)
             self._headers[name] = value
+        elif name == b"host":
+            self._hosts += 1
+        elif name == b"content-length":
+            self._told = value
         elif name == b"expect":
             self._continue = value.lower() == b"100-continue"
+        else:
+            self._head += len(name) + len(value)
 
     def on_headers_complete(self) -> None:
         """The body comes next; who asks whether to send it is told."""
         self._headed = True
-        if self._continue and not self._waiting and self._task is None:
+        if self._head > _HEADERS:
+            self.refuse(_long_headers())
+        elif len(self._told) > 7 and int(self._told) > 16 * self._door.limit:
+            self.refuse(self._too_large())
+        elif self._continue and not self._waiting and self._task is None:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, part: bytes) -> None:
@@ -248,7 +278,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """A request is complete: answer it, or let it wait for its turn."""
         self.began = 0.0
-        refused = self._too_large() if self._size > self._door.limit else None
+        refused, last = self._refused(), not self._parser.should_keep_alive()
         path, query = self._target()
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         if b"content-encoding" in self._headers and refused is None:
@@ -257,7 +287,7 @@ class Connection(asyncio.Protocol):
             except Invalid as error:
                 refused = refusal(_PACKED.get(error.code, 400), error.code, str(error))
         request = Request(self._parser.get_method().decode(), path, query, self._headers, body)
-        self._waiting.append(_Turn(request, not self._parser.should_keep_alive(), refused))
+        self._waiting.append(_Turn(request, last or (refused is not None and refused.status == 400), refused))
         self._new()
         self._go_on()
 
@@ -321,22 +351,23 @@ class Connection(asyncio.Protocol):
         path, _, query = url.partition(b"?")
         return path.decode("latin-1"), query.decode("latin-1")
 
-    def _misread(self, data: bytes, error: Exception) -> None:
-        from httptools import HttpParserUpgrade
-
-        if isinstance(error, HttpParserUpgrade):  # the request itself was complete; the wish for another protocol
-            self._parser = self._door.parser(self)  # is not granted, and what follows is HTTP/1.1 as before
-            if rest := data[error.args[0] :]:
-                self.data_received(rest)
-            return
-        self.refuse(refusal(400, "invalid_http", f"this is not HTTP/1.1: {error}"))
-
-    def _door_errors(self) -> tuple[type[Exception], ...]:
-        from httptools import HttpParserError, HttpParserUpgrade
-
-        return HttpParserError, HttpParserUpgrade
+    def _refused(self) -> Answer | None:
+        """Why a complete request is not answered."""
+        if self._size > self._door.limit:
+            return self._too_large()
+        if self._head > _HEADERS:
+            return _long_headers()
+        if len(self._url) > _LONGEST:
+            return refusal(414, "target_too_long", f"the target has more than {_LONGEST} bytes; send data in the body")
+        if self._hosts != 1 and self._parser.get_http_version() != "1.0":  # RFC 9112, 3.2
+            return refusal(400, "invalid_http", f"expected one Host header, found {self._hosts}")
+        return None
 
     def _too_large(self) -> Answer:
         return refusal(
             413, "body_too_large", f"the body has more than {self._door.limit} bytes; send fewer rows at a time"
         )
+
+
+def _long_headers() -> Answer:
+    return refusal(431, "headers_too_large", f"the headers have more than {_HEADERS} bytes")
