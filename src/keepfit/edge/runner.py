@@ -1,8 +1,9 @@
 """The runner: keeps the front workers of one Deployment alive and swaps Versions on all of them at once.
 
 `python -m keepfit.edge.runner --store ROOT --service NAME` reserves the port, starts the workers and takes orders on a
-Unix socket (`core.places.admin_socket`), one JSON object a line: `status`, `swap`, `clear`, `rollback`, `stop`. Which
-Versions are committed is one small file (`edge.committed`). It never opens the ledger and knows nothing of training.
+Unix socket (`core.places.admin_socket`), one JSON object a line: `status`, `swap`, `clear`, `rollback`, `serving`,
+`stop`. Which Versions are committed is one small file (`edge.committed`). It never opens the ledger and knows nothing
+of training.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from keepfit.core.errors import Conflict, Invalid, KeepfitError, Refused, StorageFault, Unavailable
-from keepfit.core.nouns import Held, Placement, SlotName
+from keepfit.core.nouns import Held, Placement, Preserve, SlotName
 from keepfit.core.places import Places, admin_socket
 from keepfit.core.registry import from_plain, to_plain
 from keepfit.core.service import Serving
@@ -38,7 +39,9 @@ from keepfit.edge.committed import (
     write,
     write_committed,
 )
-from keepfit.edge.fronts import Fronts, listeners
+from keepfit.edge.fronts import Fronts, listeners, reserved
+from keepfit.edge.proofs import Proofs
+from keepfit.store.blobs import Trees
 
 _log = logging.getLogger(__name__)
 _COMMIT = 10.0  # seconds a worker has for one assignment before it is taken for hung and started again
@@ -47,10 +50,13 @@ _COMMIT = 10.0  # seconds a worker has for one assignment before it is taken for
 class Runner:
     """One Deployment: its committed Version, its front workers, its orders."""
 
-    def __init__(self, places: Places, service: str, fronts: Fronts) -> None:
+    def __init__(self, places: Places, service: str, fronts: Fronts, proofs: Proofs) -> None:
         self._service = service
         self._deployment = places.deployment(service)
         self._fronts = fronts
+        self._proofs = proofs
+        self._serving = proofs.serving
+        self._began = ""
         self._committed = read_committed(self._deployment)
         self._turn = asyncio.Lock()
         self._stop = asyncio.Event()
@@ -66,8 +72,8 @@ class Runner:
         door.unlink(missing_ok=True)
         server = await asyncio.start_unix_server(self._visited, door)
         keeping = asyncio.create_task(self._keep())
-        address = {"pid": os.getpid(), "port": self._fronts.port, "host": self._fronts.host}
-        write(self._deployment / "runner.json", {**address, "started": datetime.now(UTC).isoformat()})
+        self._began = datetime.now(UTC).isoformat()
+        self._announce()
         _log.info("runner.started service=%s port=%d pid=%d", self._service, self._fronts.port, os.getpid())
         await self._stop.wait()
         server.close()
@@ -76,6 +82,12 @@ class Runner:
             await self._fronts.drain()
         door.unlink(missing_ok=True)
         _log.info("runner.stopped service=%s", self._service)
+
+    def _announce(self) -> None:
+        """Write down where this runner is, and how it serves."""
+        address = {"pid": os.getpid(), "port": self._fronts.port, "host": self._fronts.host, "started": self._began}
+        address |= {"grpc_port": self._fronts.grpc_port if self._serving.grpc else None}
+        write(self._deployment / "runner.json", {**address, "serving": to_plain(self._serving)})
 
     def _resident(self) -> dict[str, Any]:
         """What a worker that starts now has to load."""
@@ -120,10 +132,14 @@ class Runner:
                 major = _major(order)
                 async with self._turn:
                     return await self._become(major, back(self._placed(major)))
+            case "serving":
+                serving = from_plain(Serving, order.get("serving", {}))
+                async with self._turn:
+                    return await self._serve(serving)
             case "stop":
                 self._stop.set()
                 return {}
-        raise Invalid(f"unknown order {order.get('do')!r}; there are status, swap, clear, rollback, stop")
+        raise Invalid(f"unknown order {order.get('do')!r}; there are status, swap, clear, rollback, serving, stop")
 
     def _placed(self, major: int) -> Placement:
         return self._committed.get(major, Placement())
@@ -136,11 +152,23 @@ class Runner:
             raise Conflict("the live slot is never emptied; swap another version in", code="live_slot")
         return await self._become(major, None)
 
+    async def _serve(self, serving: Serving) -> dict[str, Any]:
+        """Have all front workers serve another way."""
+        began = time.perf_counter()
+        sparing = Preserve.RESOURCES in (self._serving.preserve, serving.preserve)
+        if serving != self._serving:
+            await self._fronts.renew({"serving": to_plain(serving)}, self._resident, together=not sparing)
+            self._serving = serving
+            self._proofs.settle(serving)
+            self._announce()
+        return {"serving": to_plain(serving), "seconds": round(time.perf_counter() - began, 6)}
+
     async def _become(self, major: int, placed: Placement | None) -> dict[str, Any]:
         """Have all front workers hold this, in two phases; None takes the major away."""
         began = time.perf_counter()
         before = self._committed
         wanted = {m: p for m, p in before.items() if m != major} | ({major: placed} if placed else {})
+        await self._proofs.admit(wanted, before)
         await self._prepare(wanted)
         prepared = time.perf_counter()
         if wanted != before:
@@ -183,7 +211,7 @@ class Runner:
         replies = await self._fronts.ask({"do": "status"}, patience=2.0)
         workers = [{k: v for k, v in reply.items() if k not in ("ok", "n")} for reply in replies if reply["ok"]]
         name = {"service": self._service, "pid": os.getpid(), "port": self._fronts.port}
-        return {**name, **self._said(), "workers": workers}
+        return {**name, **self._said(), "models": self._proofs.used(self._committed), "workers": workers}
 
 
 @dataclass(frozen=True)
@@ -261,6 +289,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--service", required=True)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--grpc-port", type=int, default=0, help="where Serving.grpc is set")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--clock", default=None)
     parser.add_argument("--no-capture", action="store_true")
@@ -271,9 +300,12 @@ def main(argv: list[str]) -> int:
     try:
         with _alone(places.deployment(said.service)):
             sockets = listeners(said.host, said.port, said.workers)
+            grpc = reserved(said.host, said.grpc_port)
             order = {"store": str(places.root), "service": said.service, "clock": said.clock}
-            order |= {"capture": not said.no_capture, "serving": to_plain(_serving(said.serving))}
-            asyncio.run(_run(places, said.service, Fronts(order, sockets)))
+            serving = _serving(said.serving)
+            order |= {"capture": not said.no_capture, "serving": to_plain(serving)}
+            proofs = Proofs(said.service, Trees(places.trees).path, serving, said.workers)
+            asyncio.run(_run(places, said.service, Fronts(order, sockets, grpc), proofs))
     except KeepfitError as error:
         print(f"keepfit runner: {error}", file=sys.stderr)
         return 1
@@ -287,8 +319,8 @@ def _serving(text: str) -> Serving:
         raise Invalid(f"--serving: expected a JSON object: {error}", code="invalid_json") from error
 
 
-async def _run(places: Places, service: str, fronts: Fronts) -> None:
-    await Runner(places, service, fronts).run()
+async def _run(places: Places, service: str, fronts: Fronts, proofs: Proofs) -> None:
+    await Runner(places, service, fronts, proofs).run()
 
 
 if __name__ == "__main__":
