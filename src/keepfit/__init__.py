@@ -6,11 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keepfit.core.nouns import Base, Reference, Resources, Rollout, Slice, Subject, Window
-    from keepfit.core.service import Monitor, Recipe, Service
+    from keepfit.core.nouns import Base, Preserve, Reference, Resources, Rollout, Slice, Subject, Window
+    from keepfit.core.service import Monitor, Recipe, Service, Serving
 
 _HOMES = {
     "Base": "keepfit.core.nouns",
+    "Preserve": "keepfit.core.nouns",
     "Reference": "keepfit.core.nouns",
     "Resources": "keepfit.core.nouns",
     "Rollout": "keepfit.core.nouns",
@@ -20,13 +21,27 @@ _HOMES = {
     "Monitor": "keepfit.core.service",
     "Recipe": "keepfit.core.service",
     "Service": "keepfit.core.service",
+    "Serving": "keepfit.core.service",
     "detectors": "keepfit.watch",
     "triggers": "keepfit.watch",
     "gates": "keepfit.judge",
     "learners": "keepfit.learn",
 }
 
-__all__ = ["Base", "Monitor", "Recipe", "Reference", "Resources", "Rollout", "Service", "Slice", "Subject", "Window"]
+__all__ = [
+    "Base",
+    "Monitor",
+    "Preserve",
+    "Recipe",
+    "Reference",
+    "Resources",
+    "Rollout",
+    "Service",
+    "Serving",
+    "Slice",
+    "Subject",
+    "Window",
+]
 
 
 def __getattr__(name: str) -> Any:

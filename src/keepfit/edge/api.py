@@ -34,6 +34,9 @@ STATUS: dict[type[errors.KeepfitError], int] = {
 }
 """The HTTP status of every error: the entry of the nearest ancestor counts."""
 
+REFUSALS = {"insufficient_memory": 507}
+"""The HTTP status of a runner's refusal by its code, where it is not 409."""
+
 LARGEST = 1 << 20
 """Bytes a request body may have; data travels as files in the store, not through this API."""
 
@@ -128,6 +131,33 @@ DOORS = (
     ),
     Door(
         "POST",
+        f"{_S}/promotions",
+        "Have the canary or the shadow go live.",
+        lambda desk, ask: desk.promote(ask.service, ask.body),
+        asked.Promote,
+        asked.Asked,
+        202,
+    ),
+    Door(
+        "POST",
+        f"{_S}/aborts",
+        "Empty the canary or the shadow slot, or take a major away.",
+        lambda desk, ask: desk.abort(ask.service, ask.body),
+        asked.Abort,
+        asked.Asked,
+        202,
+    ),
+    Door(
+        "POST",
+        f"{_S}/versions",
+        "Make a bundle of the store a version, and judge it.",
+        lambda desk, ask: desk.register(ask.service, ask.body),
+        asked.Register,
+        asked.Asked,
+        202,
+    ),
+    Door(
+        "POST",
         f"{_S}/approvals",
         "Approve or disapprove.",
         lambda desk, ask: desk.approve(ask.service, ask.body),
@@ -198,6 +228,8 @@ def _endpoint(door: Door, desk: Desk) -> Callable[[Request], Any]:
         given = await run_in_threadpool(door.act, desk, ask)
         if isinstance(given, asked.Asked) and given.done is None:
             given = await _answered(desk, ask.service, given, ask.number("wait", 0))
+        if isinstance(given, asked.Asked) and given.code:
+            return _problem(REFUSALS.get(given.code, 409), given.code, given.reason)
         done = isinstance(given, asked.Asked) and given.done is not None
         return _json(to_plain(given), 200 if done else door.status)
 

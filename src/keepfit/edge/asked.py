@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from keepfit.core.nouns import Digest
+from keepfit.core.nouns import Digest, SlotName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +27,20 @@ class Update:
 
 @dataclass(frozen=True, kw_only=True)
 class Swap:
-    """Put a Version into the live Slot; `forced` overrides a missing or negative Verdict, for the reason given."""
+    """Put a Version into a Slot; `forced` overrides a missing or negative Verdict, for the reason given.
+
+    A canary answers `share` (0 to 1) of the requests, drawn at random or by the value of the input `key`. A `major`
+    beside the first one has Slots and callers of its own (`service@2`), so its Signature may break those of the first.
+    """
 
     version: int
     reason: str = ""
     actor: str = "someone"
     forced: bool = False
+    slot: SlotName = SlotName.LIVE
+    share: float = 0.1
+    key: str = ""
+    major: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +48,38 @@ class Rollback:
     """Swap back to the Version that was live before."""
 
     reason: str
+    actor: str = "someone"
+    major: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promote:
+    """Have the canary or the shadow go live; `forced` as in a Swap."""
+
+    slot: SlotName = SlotName.CANARY
+    reason: str = ""
+    actor: str = "someone"
+    forced: bool = False
+    major: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Abort:
+    """Empty the canary or the shadow Slot; with `live`, take a major beside the first one away."""
+
+    slot: SlotName = SlotName.CANARY
+    reason: str = ""
+    actor: str = "someone"
+    major: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Register:
+    """Make a Bundle of the store a Version, to be judged as a candidate is; `origin` says where it came from."""
+
+    digest: Digest
+    origin: str
+    reason: str = ""
     actor: str = "someone"
 
 
@@ -55,11 +95,15 @@ class Approve:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """A deed that the loop will carry out. `done` is None until it has an end; then `reason` tells it."""
+    """A deed that the loop will carry out. `done` is None until it has an end; then `reason` tells it.
+
+    `code` is the machine code of a runner's refusal.
+    """
 
     request: str
     done: bool | None = None
     reason: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,23 +10,14 @@ import getpass
 import json
 import sys
 import time
-from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import click
 
 from keepfit.core.errors import Invalid, KeepfitError
-from keepfit.core.places import Places
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from keepfit.edge.asked import Asked
-    from keepfit.edge.client import Client
-
-F = TypeVar("F", bound=Callable[..., Any])
+from keepfit.edge.commands import slots
+from keepfit.edge.commands.options import client_of, end, places_of, stored
 
 _PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
 
@@ -48,45 +39,6 @@ def main() -> None:
     """Keep machine-learning models fit in production: serve, record, watch, update, judge, swap, swap back."""
 
 
-def stored(command: F) -> F:
-    """Give a command the option --store."""
-    return click.option(
-        "--store",
-        type=click.Path(file_okay=False, path_type=Path),
-        envvar="KEEPFIT_STORE",
-        help="The store; by default .keepfit beside the service file, or in this directory.",
-    )(command)
-
-
-def _places(store: Path | None, file: Path | None = None) -> Places:
-    beside = file.resolve().parent if file else Path.cwd()
-    return Places((store or beside / ".keepfit").resolve())
-
-
-@contextmanager
-def _client(store: Path | None) -> Iterator[Client]:
-    """A client of the running control process; Unavailable says how to start one."""
-    from keepfit.core.errors import Unavailable
-    from keepfit.edge.client import Client
-
-    places = _places(store)
-    client = Client.of(places)
-    if client is None:
-        raise Unavailable(f"no control process runs for {places.root}; start one with: keepfit up")
-    with client:
-        yield client
-
-
-def _end(deed: Asked) -> None:
-    """Print how a request ended; exit 1 where it was refused."""
-    if deed.done is None:
-        click.echo(f"asked (request {deed.request}); `keepfit status` shows what becomes of it")
-        return
-    click.echo(f"{'done' if deed.done else 'refused'}: {deed.reason}", err=not deed.done)
-    if not deed.done:
-        sys.exit(1)
-
-
 @main.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=".")
 def init(folder: Path) -> None:
@@ -105,7 +57,7 @@ def apply_(file: Path, store: Path | None) -> None:
     """Check the services that FILE declares, show what changes, and put them in force."""
     from keepfit.edge.apply import apply
 
-    for one in apply(file, _places(store, file), actor=getpass.getuser()):
+    for one in apply(file, places_of(store, file), actor=getpass.getuser()):
         told = "applied" if one.first else "changed" if one.changed else "nothing changed"
         click.echo(f"{one.service}: {told} (specification {one.specification[:12]})")
         for line in (*one.changes, *one.notes):
@@ -129,7 +81,7 @@ def up(file: Path | None, store: Path | None, **given: Any) -> None:
         click.echo(line)
         sys.stdout.flush()
 
-    run(_places(store, file), Settings(file=file, actor=getpass.getuser(), **given), tell)
+    run(places_of(store, file), Settings(file=file, actor=getpass.getuser(), **given), tell)
 
 
 @main.command()
@@ -138,7 +90,7 @@ def down(store: Path | None) -> None:
     """Stop the control process of the store, and its runners, also those that outlived their control process."""
     from keepfit.edge.down import down as stop
 
-    for line in stop(_places(store)):
+    for line in stop(places_of(store)):
         click.echo(line)
 
 
@@ -153,7 +105,7 @@ def status(service: str | None, store: Path | None, as_json: bool, watch: bool) 
     from keepfit.edge.show import show, statuses
 
     while True:
-        running, found = statuses(_places(store), service)
+        running, found = statuses(places_of(store), service)
         if as_json:
             click.echo(json.dumps({"control": running, "services": to_plain(found)}, indent=2))
         else:
@@ -172,7 +124,7 @@ def versions(service: str, store: Path | None) -> None:
     """List the versions of SERVICE with their verdicts."""
     from keepfit.edge.show import show_versions, statuses
 
-    show_versions(statuses(_places(store), service)[1])
+    show_versions(statuses(places_of(store), service)[1])
 
 
 @main.command()
@@ -182,7 +134,7 @@ def runs(service: str, store: Path | None) -> None:
     """List the latest runs of SERVICE."""
     from keepfit.edge.show import show_runs
 
-    with _client(store) as client:
+    with client_of(store) as client:
         show_runs(client.runs(service))
 
 
@@ -193,7 +145,7 @@ def runs(service: str, store: Path | None) -> None:
 @stored
 def logs(service: str, run: str, follow: bool, store: Path | None) -> None:
     """Print the log of a RUN of SERVICE."""
-    with _client(store) as client:
+    with client_of(store) as client:
         for piece in client.log(service, run, follow=follow):
             click.echo(piece, nl=False)
 
@@ -207,37 +159,14 @@ def logs(service: str, run: str, follow: bool, store: Path | None) -> None:
 def update(service: str, store: Path | None, reason: str, data: Path | None, wait: int) -> None:
     """Make a candidate for SERVICE now; the gates decide about it as always."""
     actor = getpass.getuser()
-    with _client(store) as client:
+    with client_of(store) as client:
         dataset = ""
         if data is not None:
             from keepfit.edge.declare.given import given
 
-            dataset = given(data, client.status(service).specification, _places(store))
+            dataset = given(data, client.status(service).specification, places_of(store))
         told = reason or (f"{actor} gave {data.name}" if data else f"{actor} asked for it")
-        _end(client.update(service, told, actor=actor, dataset=dataset, wait=wait))
-
-
-@main.command()
-@click.argument("service")
-@click.argument("version", type=int)
-@stored
-@click.option("--reason", default="", help="Why; it is recorded.")
-@click.option("--force", is_flag=True, help="Override a missing or negative verdict; needs --reason.")
-def swap(service: str, version: int, store: Path | None, reason: str, force: bool) -> None:
-    """Put VERSION of SERVICE into the live slot."""
-    with _client(store) as client:
-        _end(client.swap(service, version, actor=getpass.getuser(), reason=reason, forced=force))
-
-
-@main.command()
-@click.argument("service")
-@stored
-@click.option("--reason", default="", help="Why; it is recorded.")
-def rollback(service: str, store: Path | None, reason: str) -> None:
-    """Put the version that was live before into the live slot of SERVICE."""
-    actor = getpass.getuser()
-    with _client(store) as client:
-        _end(client.rollback(service, reason or f"{actor} asked for it", actor=actor))
+        end(client.update(service, told, actor=actor, dataset=dataset, wait=wait))
 
 
 @main.command()
@@ -248,7 +177,7 @@ def rollback(service: str, store: Path | None, reason: str) -> None:
 @click.option("--no", "against", is_flag=True, help="Disapprove.")
 def approve(service: str, version: int, store: Path | None, reason: str, against: bool) -> None:
     """Record a person's yes (or --no) to VERSION of SERVICE."""
-    with _client(store) as client:
+    with client_of(store) as client:
         found = client.approve(service, version, yes=not against, reason=reason, actor=getpass.getuser())
         click.echo(f"{service} v{found.number}: {found.approved}")
 
@@ -278,6 +207,10 @@ def demo(arguments: tuple[str, ...]) -> None:
     from keepfit.edge.demo import main as run
 
     sys.exit(run(list(arguments)))
+
+
+for verb in (slots.swap, slots.rollback, slots.promote, slots.abort):
+    main.add_command(verb)
 
 
 if __name__ == "__main__":

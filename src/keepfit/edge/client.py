@@ -26,6 +26,7 @@ _ERRORS: dict[int, type[errors.KeepfitError]] = {
     409: errors.Conflict,
     422: errors.Invalid,
     503: errors.Unavailable,
+    507: errors.Refused,
 }
 _MARGIN = 30.0  # seconds beyond what a caller waits for anyway
 
@@ -105,17 +106,25 @@ class Client:
         wish = asked.Update(reason=reason, actor=actor, dataset=dataset)
         return self._post(f"/v1/services/{service}/updates", wish, asked.Asked, wait)
 
-    def swap(
-        self, service: str, version: int, *, actor: str, reason: str = "", forced: bool = False, wait: int = 60
-    ) -> asked.Asked:
-        """Ask for a Version to go live."""
-        wish = asked.Swap(version=version, reason=reason, actor=actor, forced=forced)
+    def swap(self, service: str, wish: asked.Swap, *, wait: int = 60) -> asked.Asked:
+        """Ask for a Version to go into a Slot; Conflict (`breaking`) lists what would break callers."""
         return self._post(f"/v1/services/{service}/swaps", wish, asked.Asked, wait)
 
-    def rollback(self, service: str, reason: str, *, actor: str, wait: int = 60) -> asked.Asked:
+    def rollback(self, service: str, wish: asked.Rollback, *, wait: int = 60) -> asked.Asked:
         """Ask for the Version before."""
-        wish = asked.Rollback(reason=reason, actor=actor)
         return self._post(f"/v1/services/{service}/rollbacks", wish, asked.Asked, wait)
+
+    def promote(self, service: str, wish: asked.Promote, *, wait: int = 60) -> asked.Asked:
+        """Ask for the canary or the shadow to go live."""
+        return self._post(f"/v1/services/{service}/promotions", wish, asked.Asked, wait)
+
+    def abort(self, service: str, wish: asked.Abort, *, wait: int = 60) -> asked.Asked:
+        """Ask for a Slot to be emptied."""
+        return self._post(f"/v1/services/{service}/aborts", wish, asked.Asked, wait)
+
+    def register(self, service: str, wish: asked.Register, *, wait: int = 0) -> asked.Asked:
+        """Ask for a Bundle of the store to become a Version; with `wait`, for its Verdict up to so many seconds."""
+        return self._post(f"/v1/services/{service}/versions", wish, asked.Asked, wait)
 
     def approve(self, service: str, version: int, *, yes: bool, reason: str, actor: str) -> VersionStatus:
         """Record a person's yes or no to a Version."""

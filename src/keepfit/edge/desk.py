@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from keepfit.core.errors import Invalid, KeepfitError, NotFound
+from keepfit.core.errors import Conflict, Invalid, KeepfitError, NotFound
 from keepfit.core.facts import (
     KINDS,
     Answered,
@@ -23,7 +23,9 @@ from keepfit.core.facts import (
     RunFinished,
     RunStarted,
     Watched,
+    slot_name,
 )
+from keepfit.core.nouns import RECORD_ID, SlotName
 from keepfit.core.places import Places
 from keepfit.core.protocols import Clock
 from keepfit.core.registry import to_plain
@@ -31,6 +33,7 @@ from keepfit.edge import asked
 from keepfit.edge.apply import Applying, record, specification_at
 from keepfit.edge.status import Histories, ServiceStatus, VersionStatus, status_of, versions_of
 from keepfit.loop.targets import Local
+from keepfit.serve.manifest import manifest
 from keepfit.store.blobs import Blobs, Trees
 from keepfit.store.ledger import Ledger
 from keepfit.store.streams import Stream
@@ -88,7 +91,7 @@ class Desk:
             raise NotFound(f"'{service}' has no version {number}; it has {len(self.versions(service))} versions")
         judged = self.histories.of(service).verdicts.get(number)
         manifest = Trees(self.places.trees).path(found.digest) / "bundle.json"
-        evidence = Blobs(self.places.blobs).get(judged.evaluation) if judged else b"null"
+        evidence = Blobs(self.places.blobs).get(judged.evaluation) if judged and judged.evaluation else b"null"
         return {
             **to_plain(found),
             "bundle": msgspec.json.decode(manifest.read_bytes()),
@@ -158,12 +161,70 @@ class Desk:
             raise NotFound(f"'{service}' has no version {wish.version}; `keepfit versions {service}` lists them")
         if wish.forced and not wish.reason:
             raise Invalid("a forced swap needs a reason, which is recorded; give one with --reason")
-        reason = wish.reason or f"asked by {wish.actor}"
-        return self._ask(service, "swap", wish.actor, reason, version=wish.version, forced=wish.forced)
+        self._check_canary(service, wish)
+        is_canary = wish.slot is SlotName.CANARY
+        return self._ask(
+            service,
+            "swap",
+            wish.actor,
+            wish.reason or f"asked by {wish.actor}",
+            version=wish.version,
+            forced=wish.forced,
+            slot=slot_name(wish.slot, wish.major),
+            share=wish.share if is_canary else 0.0,
+            key=wish.key if is_canary else "",
+        )
+
+    def _check_canary(self, service: str, wish: asked.Swap) -> None:
+        if not 0.0 <= wish.share <= 1.0:
+            raise Invalid(f"share: expected a number from 0 to 1, found {wish.share}")
+        applied = self.histories.of(service).applied
+        assert applied is not None  # noqa: S101  # Histories knows only applied Services
+        known = [RECORD_ID, *(field.name for field in specification_at(applied.specification, self.places).inputs)]
+        if wish.key and wish.key not in known:
+            raise Invalid(f"key: expected an input of '{service}', found '{wish.key}'; there are: {', '.join(known)}")
 
     def rollback(self, service: str, wish: asked.Rollback) -> asked.Asked:
         """Ask for the Version before to go live again."""
-        return self._ask(service, "rollback", wish.actor, wish.reason)
+        slot = slot_name(SlotName.LIVE, wish.major)
+        return self._ask(service, "rollback", wish.actor, wish.reason, slot=slot)
+
+    def promote(self, service: str, wish: asked.Promote) -> asked.Asked:
+        """Ask for what is canary or shadow to go live: a Swap like any other."""
+        slot = slot_name(wish.slot, wish.major)
+        version = self._held(service, slot)
+        reason = f"{slot} is promoted: {wish.reason or f'asked by {wish.actor}'}"
+        live = slot_name(SlotName.LIVE, wish.major)
+        return self._ask(service, "swap", wish.actor, reason, version=version, forced=wish.forced, slot=live)
+
+    def abort(self, service: str, wish: asked.Abort) -> asked.Asked:
+        """Ask for a Slot to be emptied: a Swap to nothing."""
+        slot = slot_name(wish.slot, wish.major)
+        self._held(service, slot)
+        if slot == SlotName.LIVE:
+            raise Conflict("the live slot is never emptied; swap another version in", code="live_slot")
+        return self._ask(service, "swap", wish.actor, wish.reason or f"asked by {wish.actor}", slot=slot)
+
+    def _held(self, service: str, slot: str) -> int:
+        held = self.histories.of(service).held(slot)
+        if not held:
+            raise Conflict(f"the {slot} slot of '{service}' is empty; `keepfit status` shows the slots", code="empty")
+        return held
+
+    def register(self, service: str, wish: asked.Register) -> asked.Asked:
+        """Ask for a Bundle from outside to become a Version and to be judged."""
+        situation = self.histories.of(service)
+        known = next((number for number, digest in situation.bundles.items() if digest == wish.digest), 0)
+        if known:
+            raise Conflict(f"the bundle is v{known} of '{service}' already", code="known")
+        made_for = manifest(Trees(self.places.trees).path(wish.digest)).service
+        if made_for != service:
+            raise Conflict(
+                f"the bundle was made for service '{made_for}', not '{service}'; onboard it with --service {service}",
+                code="wrong_service",
+            )
+        reason = wish.reason or f"{wish.actor} brought {wish.origin}"
+        return self._ask(service, "register", wish.actor, reason, bundle=wish.digest, origin=wish.origin)
 
     def _ask(self, service: str, deed: str, actor: str, reason: str, **given: Any) -> asked.Asked:
         self.histories.of(service)
@@ -177,7 +238,7 @@ class Desk:
         """How a request ended, if it did."""
         told = self.ledger.last(Answered, service, subject=request)
         if told is not None:
-            return asked.Asked(request=request, done=told.done, reason=told.reason)
+            return asked.Asked(request=request, done=told.done, reason=told.reason, code=told.code)
         if self.ledger.last(Requested, service, subject=request) is None:
             raise NotFound(f"'{service}' has no request '{request}'")
         return asked.Asked(request=request)

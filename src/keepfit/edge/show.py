@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from contextlib import closing
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,6 +15,7 @@ from keepfit.core.places import Places
 from keepfit.edge.asked import RunStatus
 from keepfit.edge.client import Client
 from keepfit.edge.desk import Desk
+from keepfit.edge.serving import Standalone, is_standing, standing
 from keepfit.edge.status import Histories, ServiceStatus, VersionStatus
 from keepfit.loop.targets import Local
 from keepfit.store.ledger import Ledger
@@ -22,14 +24,27 @@ _EVENTS = 6  # lines of what happened lately
 
 
 def statuses(places: Places, service: str | None = None) -> tuple[str, tuple[ServiceStatus, ...]]:
-    """The control process's address (empty: none runs) and the services, which can be read without one too."""
+    """The control process's address (empty: none runs) and the services, which can be read without one too.
+
+    Deployments that no control process looks after are among them.
+    """
     client = Client.of(places)
     if client is not None:
         with client:
+            if service and is_standing(places, service):
+                return client.address, (Standalone(places, service).status(),)
             names = [service] if service else client.services()
-            return client.address, tuple(client.status(name) for name in names)
-    if not places.ledger.exists():
-        return "", ()
+            alone = () if service else tuple(Standalone(places, name).status() for name in standing(places))
+            return client.address, (*(client.status(name) for name in names), *alone)
+    return "", _read(places, service)
+
+
+def _read(places: Places, service: str | None) -> tuple[ServiceStatus, ...]:
+    """The services of the ledger, and the deployments that none looks after, without a control process."""
+    alone = [service] if service and is_standing(places, service) else [] if service else standing(places)
+    found = tuple(Standalone(places, name).status() for name in alone)
+    if not places.ledger.exists() or (service and found):
+        return found
     with closing(Ledger(places.ledger, readonly=True)) as ledger:
         desk = Desk(
             places=places,
@@ -39,7 +54,8 @@ def statuses(places: Places, service: str | None = None) -> tuple[str, tuple[Ser
             new_id=lambda: uuid.uuid4().hex,
             histories=Histories(ledger),
         )
-        return "", tuple(desk.status(name) for name in ([service] if service else desk.histories.services()))
+        names = [service] if service else desk.histories.services()
+        return (*(desk.status(name) for name in names), *found)
 
 
 def show(control: str, found: Sequence[ServiceStatus]) -> None:
@@ -59,6 +75,8 @@ def lines(one: ServiceStatus) -> list[str]:
     found = [
         f"[bold]{one.service}[/bold]  live: [bold]{live}[/bold]{before}  {counts}",
         f"  runner   {_runner(one)}",
+        *(f"  {line}" for line in _slots(one)),
+        *(f"  {line}" for line in _processes(one.runner)),
         f"  loop     {escape(one.doing)}",
     ]
     if one.update:
@@ -72,6 +90,34 @@ def lines(one: ServiceStatus) -> list[str]:
     return found
 
 
+def _slots(one: ServiceStatus) -> list[str]:
+    """What every Slot holds, where there is more than a live one."""
+    found = []
+    for slot in one.slots:
+        share = f" {slot.share:.0%} of the requests{f' by {slot.key}' if slot.key else ''}" if slot.share else ""
+        answered = f", {slot.answered:,} answered" if slot.answered is not None else ""
+        failed = f", [red]{slot.failed:,} failed[/red]" if slot.failed else ""
+        found.append(f"slot     {slot.slot}: v{slot.version}{share}{answered}{failed}")
+    workers = one.runner.get("workers", ())
+    mirrored, dropped = (sum(worker.get(key) or 0 for worker in workers) for key in ("mirrored", "unmirrored"))
+    if mirrored or dropped:
+        found.append(f"mirror   {mirrored:,} requests answered by a shadow too, {dropped:,} not")
+    return found if len(one.slots) > 1 or mirrored or dropped else []
+
+
+def _processes(runner: dict[str, Any]) -> list[str]:
+    """What processes of models were granted, and what they were not."""
+    found: dict[str, None] = {}
+    for worker in runner.get("workers", ()):
+        for told in worker.get("granted", ()):
+            lacking = f"; [yellow]{escape('; '.join(told['missing']))}[/yellow]" if told.get("missing") else ""
+            limits = ", ".join(
+                f"{name} {told[name]:,}" for name in ("memory", "files", "processes") if told.get(name) is not None
+            )
+            found[f"process  v{told['version']}: uid {told['uid']}, {limits or 'no limits'}{lacking}"] = None
+    return list(found)
+
+
 def _runner(one: ServiceStatus) -> str:
     runner = one.runner
     if not runner:
@@ -83,8 +129,17 @@ def _runner(one: ServiceStatus) -> str:
     served = runner["live"]["version"] if runner.get("live") else 0
     apart = f", [red]serves v{served}[/red]" if served != one.live else ""
     pace = f"p99 {slowest:.1f} ms" if slowest else "idle"
-    told = f"{sums['requests']:,} requests, {sums['errors']:,} errors, {pace}"
-    return f"{runner['url']}  process {runner['pid']}, {told}{lost}{apart}"
+    told = f"{sums['requests']:,} requests, {sums['errors']:,} errors, {pace}, {_memory(runner)}"
+    late = sum(worker.get("breaches") or 0 for worker in workers)
+    breached = f", [red]{late:,} versions took too long to leave[/red]" if late else ""
+    faults = "".join(f", [red]{escape(w['fault'])}[/red]" for w in workers if w.get("fault"))
+    return f"{runner['url']}  process {runner['pid']}, {told}{lost}{breached}{apart}{faults}"
+
+
+def _memory(runner: dict[str, Any]) -> str:
+    taken = sum(worker.get("rss") or 0 for worker in runner.get("workers", ()))
+    models = f" (models {runner['models'] / 2**20:,.0f})" if runner.get("models") else ""
+    return f"{taken / 2**20:,.0f} MiB{models}"
 
 
 def _versions(versions: Sequence[VersionStatus]) -> list[str]:
@@ -96,7 +151,7 @@ def _versions(versions: Sequence[VersionStatus]) -> list[str]:
             (
                 f"v{one.number}",
                 f"{one.time:%Y-%m-%d %H:%M}",
-                f"v{one.parent}" if one.parent else "scratch",
+                f"v{one.parent}" if one.parent else "outside" if one.origin else "scratch",
                 one.digest[:12],
                 str(one.verdict or "none"),
                 " ".join(filter(None, (state, approved))),

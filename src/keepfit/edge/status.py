@@ -9,8 +9,8 @@ from threading import Lock
 from typing import Any
 
 from keepfit.core.errors import NotFound
-from keepfit.core.facts import Failed
-from keepfit.core.nouns import Digest, Outcome
+from keepfit.core.facts import Failed, slot_called, slot_name
+from keepfit.core.nouns import Digest, Outcome, SlotName
 from keepfit.edge.telling import told
 from keepfit.loop.pipeline import steps_of
 from keepfit.loop.situation import Progress, Situation, fold
@@ -31,6 +31,22 @@ class VersionStatus:
     approved: str = ""
     live: bool = False
     quarantined: bool = False
+    origin: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlotStatus:
+    """What a Slot holds, by name (`canary`, `live@2`); a canary's share and key; how many requests it answered.
+
+    `answered` and `failed` are those of the front workers that run now; None where the runner does not say.
+    """
+
+    slot: str
+    version: int
+    share: float = 0.0
+    key: str = ""
+    answered: int | None = None
+    failed: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +70,7 @@ class ServiceStatus:
     live: int
     previous: int
     doing: str
+    slots: tuple[SlotStatus, ...] = ()
     versions: tuple[VersionStatus, ...] = ()
     records: int = 0
     labels: int = 0
@@ -112,6 +129,7 @@ def status_of(service: str, situation: Situation, *, failed: Failed | None, runn
         live=situation.live,
         previous=swap.before if swap else 0,
         doing=_doing(situation),
+        slots=slots_of(service, runner, _placements(situation)),
         versions=versions_of(situation),
         records=situation.records,
         labels=situation.labels,
@@ -120,6 +138,48 @@ def status_of(service: str, situation: Situation, *, failed: Failed | None, runn
         waiting=tuple(f"{request.deed} asked by {request.actor}: {request.reason}" for request in situation.requests),
         runner=runner,
     )
+
+
+def _placements(situation: Situation) -> dict[str, Any]:
+    """What the Slots hold by the facts, for when no runner can be asked; in the runner's own form."""
+    majors: dict[str, Any] = {}
+    for name, swap in situation.slots.items():
+        slot, major = slot_called(name)
+        placed = majors.setdefault(str(major), {})
+        placed[slot.value] = {"version": swap.after} if swap.after else None
+        if slot is SlotName.CANARY:
+            placed |= {"share": swap.share, "key": swap.key}
+    return majors
+
+
+def slots_of(service: str, runner: dict[str, Any], known: dict[str, Any]) -> tuple[SlotStatus, ...]:
+    """The Slots that hold a Version, by what the runner says, else by what is `known`: placements by major."""
+    answered: dict[tuple[str, str, int], Any] = {}
+    for worker in runner.get("workers", ()):
+        for one in worker.get("answered", ()):
+            counts = answered.setdefault((one["model"], one["slot"], one["version"]), [0, 0])
+            counts[0] += one["requests"]
+            counts[1] += one["failed"]
+    return tuple(_slots(service, runner.get("majors", known), answered))
+
+
+def _slots(service: str, majors: dict[str, Any], answered: dict[tuple[str, str, int], Any]) -> Iterator[SlotStatus]:
+    for major, placed in sorted(majors.items()):
+        model = service if major == "1" else f"{service}@{major}"
+        for slot in SlotName:
+            held = placed.get(slot.value)
+            if not held:
+                continue
+            counts = answered.get((model, slot.value, held["version"]), (None, None))
+            is_canary = slot is SlotName.CANARY
+            yield SlotStatus(
+                slot=slot_name(slot, int(major)),
+                version=held["version"],
+                share=placed.get("share", 0.0) if is_canary else 0.0,
+                key=placed.get("key", "") if is_canary else "",
+                answered=counts[0],
+                failed=counts[1],
+            )
 
 
 def versions_of(situation: Situation) -> tuple[VersionStatus, ...]:
@@ -141,6 +201,7 @@ def _version(number: int, situation: Situation) -> VersionStatus:
         approved=f"{'yes' if approval.yes else 'no'} by {approval.actor}: {approval.reason}" if approval else "",
         live=number == situation.live,
         quarantined=number in situation.quarantined,
+        origin=made.origin,
     )
 
 
@@ -148,6 +209,7 @@ def _doing(situation: Situation) -> str:
     update = situation.update
     if update:
         what = f"confirming v{update.opened.confirms}" if update.opened.confirms else f"update {update.opened.update}"
+        what = f"judging v{update.version}, {update.opened.origin}" if update.opened.bundle else what
         step = f", {update.running.step} is running" if update.running else ""
         return f"{what}{step}, because {update.opened.reason}"
     decided = situation.decided
@@ -177,7 +239,7 @@ def _state(step: str, progress: Progress) -> str:
 
 def _events(situation: Situation, failed: Failed | None) -> Iterator[tuple[datetime, str]]:
     """The latest of each thing that happened."""
-    for fact in (situation.swap, situation.closed, failed):
+    for fact in (*situation.slots.values(), situation.closed, failed):
         if fact:
             yield fact.time, told(fact)
     for watched in situation.watched.values():

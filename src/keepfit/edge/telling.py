@@ -38,8 +38,7 @@ def told(fact: Fact) -> str:
         case Applied():
             return f"applied by {fact.actor}" + "".join(f"; {change}" for change in fact.changes)
         case Requested():
-            about = f" of v{fact.version}" if fact.version else ""
-            return f"{fact.actor} asks for {'a forced ' if fact.forced else ''}{fact.deed}{about}: {fact.reason}"
+            return f"{fact.actor} asks for {'a forced ' if fact.forced else ''}{_wished(fact)}: {fact.reason}"
         case Answered():
             return f"request {fact.request} done" if fact.done else f"request {fact.request} refused: {fact.reason}"
         case Decided():
@@ -52,9 +51,18 @@ def told(fact: Fact) -> str:
             return _told_of_versions(fact)
 
 
+def _wished(fact: Requested) -> str:
+    into = f" into {fact.slot}" if fact.slot != "live" else ""
+    if fact.deed == "swap" and not fact.version:
+        return f"an empty {fact.slot} slot"
+    return f"{fact.deed} of v{fact.version}{into}" if fact.version else f"{fact.deed}{into}"
+
+
 def _told_of_versions(fact: Fact) -> str:
     match fact:
         case VersionRegistered():
+            if fact.origin:
+                return f"v{fact.number} came from outside: {fact.origin}"
             return f"v{fact.number} was made" + (f" from v{fact.parent}" if fact.parent else "")
         case Judged():
             reasons = "; ".join(f"{ruling.gate}: {ruling.reason}" for ruling in fact.rulings)
@@ -62,9 +70,12 @@ def _told_of_versions(fact: Fact) -> str:
         case Approved():
             return f"{fact.actor} {'approves' if fact.yes else 'disapproves'} v{fact.version}: {fact.reason}"
         case Swapped():
-            before = f", after v{fact.before}" if fact.before else ""
+            before = f", after v{fact.before}" if fact.before and fact.before != fact.after else ""
             why = "" if fact.cause == "promote" else f": {fact.reason}"  # its Verdict was told already
-            return f"v{fact.after} is live ({fact.cause}{before}){why}"
+            if not fact.after:
+                return f"v{fact.before} left the {fact.slot} slot ({fact.cause}){why}"
+            share = f" for {fact.share:.4g} of the requests" if fact.share else ""
+            return f"v{fact.after} is {fact.slot}{share} ({fact.cause}{before}){why}"
         case Quarantined():
             return f"v{fact.version} is in quarantine: {fact.reason}"
         case UpdateClosed():

@@ -76,8 +76,7 @@ class Local:
 
     def _settle(self, service: str, serving: Serving) -> None:
         """Have a living runner serve as is wished, where it does not yet."""
-        runner = self._runner(service)
-        if from_plain(Serving, runner.get("serving", {})) == serving or self._refused.get(service) == serving:
+        if self.serving(service) == serving or self._refused.get(service) == serving:
             return
         try:
             self.adjust(service, serving)
@@ -90,13 +89,18 @@ class Local:
     def _start(self, service: str, serving: Serving) -> subprocess.Popen[bytes]:
         deployment = self.places.deployment(service)
         deployment.mkdir(parents=True, exist_ok=True)
+        command = self.command(service, serving)
+        with (deployment / "runner.log").open("ab") as log:
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def command(self, service: str, serving: Serving) -> list[str]:
+        """What starts the Deployment's runner."""
         command = [sys.executable, "-m", "keepfit.edge.runner", "--store", str(self.places.root), "--service", service]
         command += ["--host", self.host, "--port", str(self._port(service)), "--workers", str(self.workers)]
         command += ["--serving", json.dumps(to_plain(serving))]
         if self.clock:
             command += ["--clock", self.clock]
-        with (deployment / "runner.log").open("ab") as log:
-            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        return command
 
     def _port(self, service: str) -> int:
         """The port asked for, else the one the Deployment had before: an address people use stays the same."""
@@ -108,6 +112,10 @@ class Local:
         except (FileNotFoundError, ValueError):
             return {}
         return found
+
+    def serving(self, service: str) -> Serving:
+        """How the Deployment serves, or served last."""
+        return from_plain(Serving, self._runner(service).get("serving", {}))
 
     def process(self, service: str) -> int:
         """The process id of the living runner, 0 for none."""
