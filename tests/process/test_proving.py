@@ -57,7 +57,7 @@ def test_a_loader_that_crashes_takes_nothing_with_it(tmp_path: Path) -> None:
 
     async def story() -> None:
         proving = asyncio.create_task(prove(Claim("toy", Held(1, "d1"), str(directory))))
-        while not (children := psutil.Process().children()):
+        while not (children := psutil.Process().children()):  # noqa: ASYNC110  # the system tells nobody
             await asyncio.sleep(0)
         children[0].send_signal(signal.SIGSEGV)
         await proving
