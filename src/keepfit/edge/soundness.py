@@ -21,9 +21,9 @@ MODELS: dict[str, frozenset[str]] = {
     "sklearn": frozenset({"model.skops"}),
     "xgboost": frozenset({"model.ubj", "model.json"}),
     "lightgbm": frozenset({"model.txt"}),
-    "torch": frozenset({"model.pt2", "model.pt"}),
+    "torch": frozenset({"model.pt2", "weights.pt"}),
     "python": frozenset({PICKLED}),
-    "mlflow": frozenset(),
+    "mlflow": frozenset({"mlflow/MLmodel"}),
 }
 """The model's own files, by Runtime; of several, one is there."""
 
@@ -67,7 +67,7 @@ def _check_files(bundle: Bundle, files: list[str], shown: str) -> None:
     if "golden.parquet" not in files:
         raise Refused(f"{shown}: has no golden examples, so nothing says that it answers rightly", code="no_golden")
     entered = bool(bundle.entry) and any(name.startswith("code/") for name in files)
-    if models and not models & set(files) and not (entered and bundle.runtime in ("python", "torch")):
+    if models and not models & set(files) and not (entered and bundle.runtime == "python"):
         expected = " or ".join(sorted(models))
         raise Refused(
             f"{shown}: its manifest says '{bundle.runtime}', and there is no {expected}", code="missing_model"
@@ -85,7 +85,7 @@ def _belongs(bundle: Bundle, name: str, models: frozenset[str]) -> bool:
         return bool(bundle.entry) or bundle.runtime == "python"
     if bundle.runtime == "onnx":  # weights beside the graph
         return name.startswith("model.onnx")
-    return folder == "model" and bundle.runtime == "mlflow"
+    return folder == "mlflow" and bundle.runtime == "mlflow"
 
 
 def _check_pickles(bundle: Bundle, directory: Path, files: list[str], reason: str, shown: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from keepfit.core.errors import Refused
-from keepfit.edge.onboard import boosters, estimators, forms, pythons, torches
+from keepfit.edge.onboard import boosters, estimators, forms, neighbours, pythons, torches
 from keepfit.edge.onboard.drafts import Draft, Onboarded, Wishes
 from keepfit.edge.onboard.make import keep, make
 from keepfit.edge.onboard.recognise import Kind, Recognised, recognise
@@ -26,6 +26,9 @@ _FORMS: dict[Kind, Callable[[Recognised, Wishes, Path], Draft]] = {
     Kind.EXPORTED: torches.exported,
     Kind.STATE: torches.state,
     Kind.PYTHON: pythons.python,
+    Kind.TRITON: lambda found, wishes, scratch: neighbours.triton(found, wishes, scratch, _FORMS),
+    Kind.MLSERVER: lambda found, wishes, scratch: neighbours.mlserver(found, wishes, scratch, _FORMS),
+    Kind.MLFLOW: lambda found, wishes, scratch: neighbours.mlflow(found, wishes, scratch, _FORMS),
 }
 
 
