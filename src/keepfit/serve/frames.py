@@ -205,7 +205,7 @@ class Layout:
     def _decoded(
         self, arrays: dict[str, NDArray[Any]], rows: int, texts: memoryview
     ) -> Iterator[tuple[str, NDArray[Any]]]:
-        lengths = [arrays[field.name].reshape(rows, -1) for field in self._texts]
+        lengths = [arrays[f.name].reshape(rows, prod(arrays[f.name].shape[1:])) for f in self._texts]  # also of no rows
         ends = np.cumsum(np.concatenate(lengths, axis=1), dtype=np.int64)
         if (ends[-1] if len(ends) else 0) != len(texts):
             raise ValueError(f"{len(texts)} bytes of text where {ends[-1:].tolist()} were announced")
@@ -214,7 +214,7 @@ class Layout:
         for place, end in enumerate(ends.tolist()):
             words[place] = str(texts[begin:end], "utf-8", "surrogatepass")
             begin = end
-        table, left = words.reshape(rows, -1), 0
+        table, left = words.reshape(rows, sum(column.shape[1] for column in lengths)), 0
         for field, column in zip(self._texts, lengths, strict=True):
             right = left + column.shape[1]
             yield field.name, table[:, left:right].reshape(arrays[field.name].shape)

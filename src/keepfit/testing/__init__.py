@@ -7,12 +7,24 @@ from __future__ import annotations
 from math import nan
 from typing import TYPE_CHECKING, Any
 
+from keepfit.testing.runtimes import check_runtime
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from keepfit.core.protocols import Detector, Gate, Learner, Trigger
     from keepfit.store.blobs import Blobs
     from keepfit.store.ledger import Ledger
+
+__all__ = [
+    "check_blobs",
+    "check_detector",
+    "check_gate",
+    "check_learner",
+    "check_ledger",
+    "check_runtime",
+    "check_trigger",
+]
 
 
 def check_gate(gate: Gate) -> None:
