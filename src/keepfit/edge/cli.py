@@ -16,8 +16,9 @@ from typing import Any
 import click
 
 from keepfit.core.errors import Invalid, KeepfitError
-from keepfit.edge.commands import slots
+from keepfit.edge.commands import models, slots
 from keepfit.edge.commands.options import client_of, end, places_of, stored
+from keepfit.edge.commands.serve import serve
 
 _PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
 
@@ -209,8 +210,10 @@ def demo(arguments: tuple[str, ...]) -> None:
     sys.exit(run(list(arguments)))
 
 
-for verb in (slots.swap, slots.rollback, slots.promote, slots.abort):
+for verb in (slots.swap, slots.rollback, slots.promote, slots.abort, serve):
     main.add_command(verb)
+main.add_command(models.onboard)
+main.add_command(models.bundle)
 
 
 if __name__ == "__main__":

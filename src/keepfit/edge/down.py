@@ -11,6 +11,7 @@ from contextlib import closing
 from keepfit.core.errors import Unavailable
 from keepfit.core.places import Places
 from keepfit.edge.apply import holder
+from keepfit.edge.serving import standing
 from keepfit.loop.targets import Local
 from keepfit.store.ledger import Ledger
 
@@ -19,7 +20,7 @@ _PATIENCE = 60.0  # seconds: a runner may take half a minute to answer what it h
 
 def down(places: Places) -> Iterator[str]:
     """Stop what runs; one line for each thing stopped."""
-    if not places.ledger.exists():
+    if not places.ledger.exists() and not standing(places):
         yield f"nothing was ever started in {places.root}"
         return
     process = holder(places)
@@ -28,8 +29,10 @@ def down(places: Places) -> Iterator[str]:
         _wait(places, process)
         yield f"control (process {process}) stopped"
     target = Local(places=places)
-    with closing(Ledger(places.ledger, readonly=True)) as ledger:
-        services = ledger.services()
+    services = list(standing(places))
+    if places.ledger.exists():
+        with closing(Ledger(places.ledger, readonly=True)) as ledger:
+            services += ledger.services()
     for service in services:
         runner = target.process(service) if service else 0
         if runner:

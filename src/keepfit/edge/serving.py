@@ -57,11 +57,11 @@ class Taken:
 class Standalone:
     """One such Deployment: what is done with it goes straight to its runner."""
 
-    def __init__(self, places: Places, name: str, *, host: str = "127.0.0.1", port: int = 0, workers: int = 1) -> None:
+    def __init__(self, target: Local, name: str) -> None:
         self.name = name
-        self.target = Local(places=places, host=host, port=port, workers=workers)
-        self._places = places
-        self._folder = places.deployment(name)
+        self.target = target
+        self._places = target.places
+        self._folder = target.places.deployment(name)
 
     def require_unclaimed(self) -> None:
         """Conflict where a control process looks after it: its Versions are counted in the ledger."""

@@ -32,9 +32,11 @@ def statuses(places: Places, service: str | None = None) -> tuple[str, tuple[Ser
     if client is not None:
         with client:
             if service and is_standing(places, service):
-                return client.address, (Standalone(places, service).status(),)
+                return client.address, (Standalone(Local(places=places), service).status(),)
             names = [service] if service else client.services()
-            alone = () if service else tuple(Standalone(places, name).status() for name in standing(places))
+            alone = (
+                () if service else tuple(Standalone(Local(places=places), name).status() for name in standing(places))
+            )
             return client.address, (*(client.status(name) for name in names), *alone)
     return "", _read(places, service)
 
@@ -42,7 +44,7 @@ def statuses(places: Places, service: str | None = None) -> tuple[str, tuple[Ser
 def _read(places: Places, service: str | None) -> tuple[ServiceStatus, ...]:
     """The services of the ledger, and the deployments that none looks after, without a control process."""
     alone = [service] if service and is_standing(places, service) else [] if service else standing(places)
-    found = tuple(Standalone(places, name).status() for name in alone)
+    found = tuple(Standalone(Local(places=places), name).status() for name in alone)
     if not places.ledger.exists() or (service and found):
         return found
     with closing(Ledger(places.ledger, readonly=True)) as ledger:

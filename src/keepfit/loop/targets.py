@@ -61,6 +61,7 @@ class Local:
     places: Places
     host: str = "127.0.0.1"
     port: int = 0
+    grpc_port: int = 0
     workers: int = 1
     clock: str = ""
     _started: dict[str, tuple[subprocess.Popen[bytes], float]] = field(default_factory=dict, repr=False)
@@ -98,6 +99,8 @@ class Local:
         command = [sys.executable, "-m", "keepfit.edge.runner", "--store", str(self.places.root), "--service", service]
         command += ["--host", self.host, "--port", str(self._port(service)), "--workers", str(self.workers)]
         command += ["--serving", json.dumps(to_plain(serving))]
+        grpc_port = self.grpc_port or int(self._runner(service).get("grpc_port") or 0)
+        command += ["--grpc-port", str(grpc_port)] if grpc_port else []
         if self.clock:
             command += ["--clock", self.clock]
         return command
@@ -132,6 +135,11 @@ class Local:
         if not runner:
             raise Unavailable(f"the runner of '{service}' has not written its address yet; wait for it to be ready")
         return f"http://{runner['host']}:{runner['port']}"
+
+    def grpc_address(self, service: str) -> str:
+        """Where the Deployment speaks gRPC; empty where it does not."""
+        runner = self._runner(service)
+        return f"{runner['host']}:{runner['grpc_port']}" if runner.get("grpc_port") else ""
 
     def status(self, service: str) -> dict[str, Any]:
         """What the runner says of itself."""

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 def _alone(service: str, store: Path | None) -> Standalone | None:
     """The deployment of that name where `keepfit serve` made it: what is wished goes straight to its runner."""
     from keepfit.edge.serving import Standalone, is_standing
+    from keepfit.loop.targets import Local
 
     places = places_of(store)
-    return Standalone(places, service) if is_standing(places, service) else None
+    return Standalone(Local(places=places), service) if is_standing(places, service) else None
 
 
 @click.command()
