@@ -38,7 +38,8 @@ def _facts(bundle: Bundle) -> Iterator[str]:
         yield f"- Made with: {bundle.framework}"
     yield f"- Licence: {bundle.licence or 'not stated'}"
     if bundle.parity is not None:
-        yield f"- Converted, it differs by at most {bundle.parity:.3g} from the original (allowed: {bundle.tolerance:g})"
+        allowed = f"(allowed: {bundle.tolerance:g})"
+        yield f"- Converted, it differs by at most {bundle.parity:.3g} from the original {allowed}"
     if bundle.note:
         yield f"- {bundle.note}"
     if bundle.pickle:

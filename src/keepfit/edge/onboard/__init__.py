@@ -17,6 +17,8 @@ from keepfit.edge.onboard.settle import settle
 
 __all__ = ["Onboarded", "Wishes", "onboard"]
 
+_NOTHING = Wishes()
+
 _FORMS: dict[Kind, Callable[[Recognised, Wishes, Path], Draft]] = {
     Kind.ONNX: forms.onnx,
     Kind.SKOPS: estimators.skops,
@@ -32,7 +34,7 @@ _FORMS: dict[Kind, Callable[[Recognised, Wishes, Path], Draft]] = {
 }
 
 
-def onboard(path: Path, wishes: Wishes = Wishes()) -> Onboarded:
+def onboard(path: Path, wishes: Wishes = _NOTHING) -> Onboarded:
     """Make a Bundle of the model at `path`, prove that it answers, and keep it.
 
     Refused with the reason where it cannot be served; Invalid (`missing_options`) lists what the file does not say and

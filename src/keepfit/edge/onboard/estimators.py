@@ -56,7 +56,8 @@ def _draft(
         outputs = (Field("prediction", class_type(classes)),)
     elif told["answers"] > 1:
         outputs = (Field("prediction", DType.FP64, (told["answers"],)),)
-    names, width, inputs = tuple(told["names"]), told["width"], ()
+    names, width = tuple(told["names"]), told["width"]
+    inputs: tuple[Field, ...] = ()
     if told["numeric"] and width and wishes.sample is None:
         inputs = (
             tuple(Field(name, DType.FP64, nullable=told["missing"]) for name in names)
@@ -116,7 +117,7 @@ def _unpickled(path: Path, scratch: Path) -> Any:
     """The object, which is written again as a plain pickle beside."""
     sys.path.insert(0, str(path.parent))
     try:
-        import joblib
+        import joblib  # type: ignore[import-untyped]  # it has no types
     except ImportError as error:
         raise MissingExtra("joblib", "sklearn") from error
     try:

@@ -37,9 +37,7 @@ def _shape(field: Field, free: int) -> tuple[int, ...]:
     return tuple(free if size < 0 else size for size in field.shape)
 
 
-def _plain(
-    field: Field, rng: np.random.Generator, shape: tuple[int, ...], rows: int, rounded: bool
-) -> NDArray[Any]:
+def _plain(field: Field, rng: np.random.Generator, shape: tuple[int, ...], rows: int, rounded: bool) -> NDArray[Any]:
     whole = (rows, *shape)
     dtype = numpy_type(field.dtype)
     if field.dtype is DType.BYTES:

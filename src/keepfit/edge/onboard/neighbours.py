@@ -47,7 +47,9 @@ def triton(found: Recognised, wishes: Wishes, scratch: Path, forms: dict[Kind, F
     inner = recognise(versions[-1])
     draft = forms[inner.kind](inner, wishes, scratch)
     for side, fields in (("input", draft.inputs), ("output", draft.outputs)):
-        said = {name: kind for which, body in _SIDES.findall(text) if which == side for name, kind in _BLOCK.findall(body)}
+        said = {
+            name: kind for which, body in _SIDES.findall(text) if which == side for name, kind in _BLOCK.findall(body)
+        }
         has = {field.name: field.dtype for field in fields}
         wrong = sorted(name for name, kind in said.items() if fields and has.get(name) is not _TRITON.get(kind))
         if wrong:
@@ -139,7 +141,9 @@ def _column(column: dict[str, Any], place: int, side: str) -> Field:
         tensor = column.get("tensor-spec") or {}
         kind, shape = str(tensor.get("dtype")), tuple(tensor.get("shape") or ())[1:]
     if kind not in _MLFLOW:
-        raise Refused(f"MLmodel's signature has '{name}' of the type {kind}, which no request carries; give --signature")
+        raise Refused(
+            f"MLmodel's signature has '{name}' of the type {kind}, which no request carries; give --signature"
+        )
     dtype = _MLFLOW[kind]
     floats = dtype in (DType.FP32, DType.FP64)
     return Field(name, dtype, shape, nullable=side == "inputs" and not column.get("required", True) and floats)

@@ -195,9 +195,7 @@ def _observed(field: Field, answers: Arrays, tried: Tried) -> Field:
     """An output as it is: dimensions that vary are free, and numbers may be missing where the examples' are."""
     values = answers[field.name]
     shapes = [values.shape[1:], *(found[field.name].shape[1:] for _, found in tried if isinstance(found, dict))]
-    shape = tuple(
-        size if all(seen[place] == size for seen in shapes) else -1 for place, size in enumerate(field.shape)
-    )
+    shape = tuple(size if all(seen[place] == size for seen in shapes) else -1 for place, size in enumerate(field.shape))
     odd = field.dtype in _FLOATS and not np.isfinite(values).all()
     return replace(field, shape=shape, nullable=field.nullable or odd)
 

@@ -1,4 +1,4 @@
-"""Questions: what a model's file cannot say and a person has not said; asked where one is there, else listed at once."""
+"""Questions: what a model's file cannot say and a person has not said, told all at once."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def _file(path: Path) -> Recognised:
         return Recognised(Kind.PICKLE, path)
     if _is_booster(path, head):
         return Recognised(Kind.XGBOOST, path)
-    if head.startswith(b"tree\nversion=") or head.startswith(b"tree\r\nversion="):
+    if head.startswith((b"tree\nversion=", b"tree\r\nversion=")):
         texts.require_whole_lightgbm(path)
         return Recognised(Kind.LIGHTGBM, path)
     if texts.is_json(head):

@@ -7,6 +7,8 @@ from typing import Any
 from keepfit.core.errors import Refused
 from keepfit.core.nouns import Task
 
+_Made = tuple[str, int, list[int | None]]
+
 
 def rename(proto: Any, task: Task) -> None:
     """Make `prediction` and `probability` or `probabilities` of a graph's outputs; Refused where it has none such."""
@@ -24,7 +26,7 @@ def rename(proto: Any, task: Task) -> None:
     _require(len(labels) == 1 and len(chances) == 1, task, "a label and its probabilities", outputs)
     label, chance = labels[0], chances[0]
     kinds = outputs[label].elem_type, outputs[chance].elem_type
-    made = {"prediction": (_flat(proto, label), kinds[0], [None])}
+    made: dict[str, _Made] = {"prediction": (_flat(proto, label), kinds[0], [None])}
     if task is Task.BINARY:
         made["probability"] = (_flat(proto, _last(proto, chance, outputs[chance])), kinds[1], [None])
     else:
@@ -53,8 +55,8 @@ def _fresh(proto: Any, hint: str) -> str:
 
 def _flat(proto: Any, name: str) -> str:
     """One value a record, whether it was a column or not."""
-    from onnx import helper, numpy_helper
     from numpy import array, int64
+    from onnx import helper, numpy_helper
 
     shape, flat = _fresh(proto, "shape"), _fresh(proto, "flat")
     proto.graph.initializer.append(numpy_helper.from_array(array([-1], dtype=int64), shape))
@@ -64,8 +66,8 @@ def _flat(proto: Any, name: str) -> str:
 
 def _last(proto: Any, name: str, kind: Any) -> str:
     """The probability of the last class, where there is one for each class."""
-    from onnx import helper, numpy_helper
     from numpy import array, int64
+    from onnx import helper, numpy_helper
 
     if _width(kind) == 1 or len(kind.shape.dim) == 1:
         return name
@@ -75,7 +77,7 @@ def _last(proto: Any, name: str, kind: Any) -> str:
     return last
 
 
-def _replace(proto: Any, made: dict[str, tuple[str, int, list[int | None]]]) -> None:
+def _replace(proto: Any, made: dict[str, _Made]) -> None:
     from onnx import helper
 
     taken = {output for node in proto.graph.node for output in node.output}
