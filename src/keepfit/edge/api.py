@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hmac
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from keepfit.core.registry import to_plain
 from keepfit.edge import asked
 from keepfit.edge.apply import Applying
 from keepfit.edge.desk import Desk
+from keepfit.edge.reception import Reception
 from keepfit.edge.status import ServiceStatus, VersionStatus
 
 STATUS: dict[type[errors.KeepfitError], int] = {
@@ -188,7 +191,7 @@ def application(desk: Desk, *, token: str, process: int) -> Starlette:
     def guarded(door: Callable[[Request], Any]) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
             given = request.headers.get("authorization", "")
-            if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+            if not _granted(given, token):
                 return _problem(401, "unauthorized", "expected the token of control.json as 'Authorization: Bearer …'")
             try:
                 response: Response = await door(request)
@@ -207,7 +210,16 @@ def application(desk: Desk, *, token: str, process: int) -> Starlette:
     routes = [Route("/healthz", health), Route("/openapi.json", described)]
     routes.append(Route(f"{_S}/runs/{{run}}/log", guarded(log)))
     routes += [Route(door.path, guarded(_endpoint(door, desk)), methods=[door.method]) for door in DOORS]
+    routes += [Route(path, guarded(act), methods=[method]) for method, path, act in Reception(desk).routes(_S)]
     return Starlette(routes=routes, exception_handlers={404: _no_route, 405: _no_route})
+
+
+def _granted(given: str, token: str) -> bool:
+    """Whether a caller has the token, also as a password: other people's loggers know only `http://me:token@host/`."""
+    if given.startswith("Basic "):
+        with suppress(ValueError):
+            given = f"Bearer {base64.b64decode(given[6:], validate=True).decode().partition(':')[2]}"
+    return hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
 
 
 def _no_route(request: Request, error: Exception) -> Response:

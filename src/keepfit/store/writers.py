@@ -123,13 +123,16 @@ class SegmentWriter:
     A batch has `_id` (string) and `_time` and any other columns; another schema than before begins a new segment.
     """
 
-    def __init__(self, root: Path, writer: str, *, rotate_rows: int = 50_000) -> None:
+    def __init__(self, root: Path, writer: str, *, rotate_rows: int = 50_000, durable: bool = False) -> None:
         self._appender = Appender(
-            root / RECORDS, _sober(writer), time=RECORD_TIME, rotate_rows=rotate_rows, durable=False
+            root / RECORDS, _sober(writer), time=RECORD_TIME, rotate_rows=rotate_rows, durable=durable
         )
 
     def append(self, batch: pa.RecordBatch) -> None:
-        """Hand Records to the operating system: they outlive this process. StorageFault: none of them was kept."""
+        """Hand Records to the operating system (to the disk, when durable): they outlive this process.
+
+        StorageFault: none of them was kept.
+        """
         self._appender.append(_plain(batch))
 
     def close(self) -> None:
