@@ -117,7 +117,7 @@ def _swap_on(runner: Served) -> None:
 
 
 def test_a_killed_model_process_costs_one_answer(tmp_path: Path) -> None:
-    """The request it dies under is a 500; the next one is answered."""
+    """The request it dies under, if there is one, is a 500; the next one is answered."""
     with served(tmp_path / "s") as runner:
         runner.put(1, signature=toys.COLUMNS, runtime="python")
         assert runner.swap(1)["ok"]
@@ -128,7 +128,7 @@ def test_a_killed_model_process_costs_one_answer(tmp_path: Path) -> None:
         for child in {*children, *(child for found in threads for child in found)}:
             os.kill(int(child), signal.SIGKILL)
         statuses = [runner.call("POST", "/predict", [ROW]).status for _ in range(2)]
-        assert statuses == [500, 200]
+        assert statuses in ([500, 200], [200, 200])
 
 
 def test_a_damaged_committed_version_is_told_and_can_be_replaced(tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ class Slots:
             directory = await self._aside(self._verified, held.digest)
             runtime = registry.load("keepfit.runtimes", manifest(directory).runtime)
             # A process that a model is given inherits how nice the thread is which starts it, and it has to answer.
-            beside = self._aside if getattr(runtime, "inline", False) else asyncio.to_thread
+            beside = self._aside if getattr(runtime, "inline", False) and not aside else asyncio.to_thread
             self._loaded[key] = await beside(open_routing, self.service, held, directory, aside, self.serving)
         return self._loaded[key]
 

@@ -308,7 +308,7 @@ def test_a_process_that_dies_at_every_start_is_started_once_a_second(tmp_path: P
         asyncio.run(scene(remote))
     starts = sorted(float(path.name) for path in (tmp_path / "place" / "forks").iterdir())
     assert len(starts) > 2
-    assert min(np.diff(starts)) > 0.7  # a second between two starts, less what Python takes to begin
+    assert starts[-1] - starts[0] > len(starts) - 2  # a second between two, however long Python takes to begin
 
 
 def test_two_versions_of_one_class_live_side_by_side(tmp_path: Path) -> None:
