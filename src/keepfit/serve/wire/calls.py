@@ -51,20 +51,19 @@ class Calls:
 
     def decode(self, message: Any) -> Call:
         """The request in a ModelInferRequest; SignatureInvalid says what does not fit, with its machine code."""
-        tensors = [_tensor(tensor) for tensor in message.inputs]
         raws: Sequence[bytes] = message.raw_input_contents
-        if raws:
-            if len(raws) != len(tensors) or any(tensor.HasField("contents") for tensor in message.inputs):
-                raise SignatureInvalid(
-                    f"raw_input_contents has {len(raws)} entries for {len(tensors)} inputs; send one for each input, "
-                    "and no contents beside them",
-                    code="invalid_request",
-                )
-        else:
-            raws = [_as_raw(tensor.datatype, sent) for tensor, sent in zip(tensors, message.inputs, strict=True)]
-        outputs = [Wanted(output.name, _plain(output.parameters)) for output in message.outputs]
-        request = Request(tensors, message.id, outputs, _plain(message.parameters))
-        return self._inference.take(request, [memoryview(raw) for raw in raws])
+        sent = list(message.inputs)
+        tensors = [_tensor(said, typed=not raws) for said in sent]
+        if not raws:
+            raws = [_as_raw(said) for said in sent]
+        elif len(raws) != len(sent):
+            raise SignatureInvalid(
+                f"raw_input_contents has {len(raws)} entries for {len(sent)} inputs; send one for each",
+                code="invalid_request",
+            )
+        outputs = [Wanted(said.name, _plain(said.parameters)) for said in message.outputs] if message.outputs else []
+        request = Request(tensors, message.id, outputs, _plain(message.parameters) if message.parameters else None)
+        return self._inference.take(request, [*map(memoryview, raws)])
 
     def encode(self, call: Call, id: str, outputs: dict[str, NDArray[Any]], *, raw: bool) -> bytes:
         """The serialised ModelInferResponse: the outputs asked for, or all, raw or in typed contents."""
@@ -104,25 +103,28 @@ class Calls:
         return bytes(response.SerializeToString())
 
 
-def _tensor(said: Any) -> Tensor:
-    parameters = _plain(said.parameters)
-    tensor = Tensor(said.name, list(said.shape), said.datatype, parameters=parameters)
+def _tensor(said: Any, *, typed: bool) -> Tensor:
+    parameters = _plain(said.parameters) if said.parameters else None
     if parameters is not None and "shared_memory_region" in parameters:
         raise SignatureInvalid(
-            f"input '{tensor.name[:60]}' is in shared memory, which is not offered here", code="unsupported_parameter"
+            f"input '{said.name[:60]}' is in shared memory, which is not offered here", code="unsupported_parameter"
         )
-    return tensor
+    if not typed and said.HasField("contents"):
+        raise SignatureInvalid(
+            f"input '{said.name[:60]}' has contents, and the request has raw_input_contents; send one of them",
+            code="invalid_request",
+        )
+    return Tensor(said.name, said.shape[:], said.datatype, parameters=parameters)
 
 
-def _plain(parameters: Any) -> Parameters | None:
-    if not parameters:
-        return None
+def _plain(parameters: Any) -> Parameters:
     chosen = {name: value.WhichOneof("parameter_choice") for name, value in parameters.items()}
     return {name: getattr(parameters[name], choice) if choice else None for name, choice in chosen.items()}
 
 
-def _as_raw(datatype: str, sent: Any) -> bytes:
+def _as_raw(sent: Any) -> bytes:
     """Typed contents as they would have come raw; what else is wrong with them is found by the reader of raw ones."""
+    datatype = sent.datatype
     place = _CONTENTS.get(datatype)
     if place is None:
         raise SignatureInvalid(
