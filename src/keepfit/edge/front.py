@@ -267,6 +267,7 @@ def main(argv: list[str]) -> int:
     order = msgspec.json.decode(argv[0], type=Order)
     sys.setswitchinterval(0.00005)  # threads that load and record must not keep the one which answers waiting
     do_without("pandas")
+    do_without("sklearn")  # the booster libraries import it where it is, another 60 MB
 
     async def run() -> None:
         await Front(order).serve()
