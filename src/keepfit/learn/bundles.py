@@ -16,6 +16,7 @@ from keepfit.core.errors import KeepfitError, Refused
 from keepfit.core.nouns import OUTPUT_PREFIX, Bundle
 from keepfit.core.registry import canonical
 from keepfit.core.service import Specification
+from keepfit.learn.card import card, lock
 from keepfit.learn.convert import Converted, Session, convert
 from keepfit.learn.graph import Unconvertible
 from keepfit.learn.native import answers
@@ -69,6 +70,9 @@ def make(
     _write(into / "golden.parquet", compared, answer(compared), _golden_rows(native))
     sample = arrays(train.take(pa.array(spread(train.num_rows, REFERENCE))), specification.inputs)
     _write(into / "reference.parquet", sample, answer(sample), spread(train.num_rows, REFERENCE).argsort())
+    (into / "environment.lock").write_text(lock(), encoding="utf-8")
+    made = f"trained on {train.num_rows:,} rows, held against {holdout.num_rows:,} later ones"
+    (into / "card.md").write_text(card(bundle, made=(made,)), encoding="utf-8")
     (into / "bundle.json").write_bytes(canonical(bundle))
     return bundle
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keepfit.edge.commands.options import places_of, stored
+from keepfit.edge.commands.wishes import classes_of, wished, wishes_of
 
 if TYPE_CHECKING:
     from keepfit.edge.onboard import Onboarded, Wishes
@@ -31,29 +31,14 @@ _OPTIONS = {
 @click.option("--name", default="", help="The service's name; by default made of the file's.")
 @click.option("--into", type=_PATH, help="The new folder for the Bundle; by default NAME-bundle, here.")
 @click.option("--store", type=_PATH, help="Keep the Bundle in this store, beside --into or instead of it.")
-@click.option("--sample", type=_PATH, help="Rows as the model takes them: CSV, Parquet, JSON Lines; 1,000 or more.")
-@click.option("--signature", type=_PATH, help="The Signature as JSON, where neither the file nor a sample tells it.")
-@click.option("--task", type=click.Choice(["binary", "multiclass", "regression"]), help="What the label is.")
-@click.option("--label", default="", help="The label's name, under which its truth will be sent.")
-@click.option("--classes", default="", help="The classes in the model's order, with commas between them.")
-@click.option("--threshold", type=float, help="The probability from which a binary model says its last class.")
-@click.option("--entry", default="", help="module:attribute of the object to serve, of Python and state dicts.")
-@click.option("--allow-pickle", "pickle", default="", metavar="REASON", help="Open a pickle; the reason is recorded.")
-@click.option("--licence", default="", help="The model's licence, for its card.")
+@wished
 @click.option("--yes", is_flag=True, help="Ask nothing: list what is missing and end.")
-def onboard(path: Path, yes: bool, task: str | None, classes: str, **given: Any) -> None:
+def onboard(path: Path, yes: bool, name: str, into: Path | None, store: Path | None, **given: Any) -> None:
     """Make a Bundle of the model file or folder PATH, prove that it answers, or say why it cannot be served."""
-    from keepfit.core.nouns import Task
-    from keepfit.edge.onboard import Wishes
-
-    asking = not yes and sys.stdin.isatty()
-    wishes = Wishes(
-        task=Task(task) if task else None,
-        classes=_classes(classes),
-        ask=(lambda question, default: str(click.prompt(question, default=default))) if asking else None,
-        tell=lambda line: click.echo(line, err=True),
-        **given,
-    )
+    wishes = wishes_of(given, name=name, store=store, into=into)
+    asking = not yes and wishes.ask is not None
+    if not asking:
+        wishes = replace(wishes, ask=None)
     made = _asked(path, wishes) if asking else _made(path, wishes)
     signature = made.bundle.signature
     click.echo(f"{made.bundle.service}: {made.bundle.runtime}, {made.bundle.framework}")
@@ -92,22 +77,8 @@ def _with(wishes: Wishes, name: str, answer: str) -> Wishes:
     elif name == "task":
         turned = Task(answer)
     elif name == "classes":
-        turned = _classes(answer)
+        turned = classes_of(answer)
     return replace(wishes, **{name: turned})
-
-
-def _classes(text: str) -> tuple[str | int | bool, ...]:
-    """Class labels as they are meant: whole numbers, truth values, or texts.
-
-    >>> _classes("0, 1"), _classes("no,yes"), _classes("false,true")
-    ((0, 1), ('no', 'yes'), (False, True))
-    """
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    if parts and {part.lower() for part in parts} <= {"true", "false"}:
-        return tuple(part.lower() == "true" for part in parts)
-    if parts and all(part.removeprefix("-").isdigit() for part in parts):
-        return tuple(int(part) for part in parts)
-    return tuple(parts)
 
 
 @click.group()

@@ -55,7 +55,7 @@ def wishes_of(given: dict[str, Any], *, name: str, store: Path | None = None, in
         signature=given["signature"],
         task=Task(given["task"]) if given["task"] else None,
         label=given["label"],
-        classes=tuple(_class(word.strip()) for word in given["classes"].split(",") if word.strip()),
+        classes=classes_of(given["classes"]),
         threshold=given["threshold"],
         entry=given["entry"],
         pickle=given["allow_pickle"],
@@ -63,6 +63,11 @@ def wishes_of(given: dict[str, Any], *, name: str, store: Path | None = None, in
         ask=ask if sys.stdin.isatty() else None,
         tell=lambda line: click.echo(line, err=True),
     )
+
+
+def classes_of(text: str) -> tuple[str | int | bool, ...]:
+    """The classes, written with commas between them."""
+    return tuple(_class(word.strip()) for word in text.split(",") if word.strip())
 
 
 def _class(word: str) -> str | int | bool:
