@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from keepfit.core.errors import Invalid, MissingExtra
+from keepfit.serve.declined import Rest
 from keepfit.serve.encodings import unpacked
 
 JSON = b"content-type: application/json\r\n"
@@ -149,8 +150,8 @@ class Connection(asyncio.Protocol):
         self._headers: dict[bytes, bytes] = {}
         self._parts: list[bytes] = []
         self._size = self._head = self._hosts = 0
-        self._told = b""
-        self._continue = self._headed = False
+        self._told = self._coding = b""
+        self._continue = self._headed = self._wishing = False
 
     @property
     def idle(self) -> bool:
@@ -205,8 +206,8 @@ class Connection(asyncio.Protocol):
             try:
                 self._parser.feed_data(data)
                 break
-            except self._door.upgrade as error:  # the request itself was complete; the wish for another protocol is
-                self._parser = self._door.parser(self)  # not granted, and what follows is HTTP/1.1 as before
+            except self._door.upgrade as error:
+                self._decline()
                 data = data[error.args[0] :]
             except self._door.misread as error:
                 self.refuse(refusal(400, "invalid_http", f"this is not HTTP/1.1: {error}"))
@@ -250,6 +251,10 @@ class Connection(asyncio.Protocol):
             self._hosts += 1
         elif name == b"content-length":
             self._told = value
+        elif name == b"transfer-encoding":
+            self._coding = value
+        elif name == b"upgrade":
+            self._wishing = True
         elif name == b"expect":
             self._continue = value.lower() == b"100-continue"
         else:
@@ -277,6 +282,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """A request is complete: answer it, or let it wait for its turn."""
+        if self._wishing and (self._told or self._coding) and self._parser.should_upgrade():
+            return  # only its headers are: llhttp takes the body for that of another protocol
         self.began = 0.0
         refused, last = self._refused(), not self._parser.should_keep_alive()
         path, query = self._target()
@@ -351,6 +358,21 @@ class Connection(asyncio.Protocol):
         path, _, query = url.partition(b"?")
         return path.decode("latin-1"), query.decode("latin-1")
 
+    def _decline(self) -> None:
+        """Take another parser for what follows a wish for another protocol, which is not granted.
+
+        Without a body the request was complete. Else what comes is its body, and must not be taken for a request: the
+        headers that say how long it is are told to the new parser, and to nobody else.
+        """
+        wished = self._parser
+        if not self._headed:
+            self._parser = self._door.parser(self)
+            return
+        framing = b"transfer-encoding: " + self._coding if self._coding else b"content-length: " + self._told
+        last = b"" if wished.should_keep_alive() else b"connection: close\r\n"
+        self._parser = self._door.parser(Rest(self))
+        self._parser.feed_data(b"%b * HTTP/1.1\r\n%b%b\r\n\r\n" % (wished.get_method(), last, framing))
+
     def _refused(self) -> Answer | None:
         """Why a complete request is not answered."""
         if self._size > self._door.limit:
@@ -360,7 +382,8 @@ class Connection(asyncio.Protocol):
         if len(self._url) > _LONGEST:
             return refusal(414, "target_too_long", f"the target has more than {_LONGEST} bytes; send data in the body")
         if self._hosts != 1 and self._parser.get_http_version() != "1.0":  # RFC 9112, 3.2
-            return refusal(400, "invalid_http", f"expected one Host header, found {self._hosts}")
+            found = f"{self._hosts} in HTTP/{self._parser.get_http_version()}"
+            return refusal(400, "invalid_http", f"expected one Host header, found {found}")
         return None
 
     def _too_large(self) -> Answer:

@@ -38,6 +38,7 @@ CODES = {
     "invalid_framing": 400,
     "invalid_encoding": 400,
     "invalid_csv": 400,
+    "not_utf8": 400,
     "invalid_timeout": 400,
     "too_deep": 400,
     "duplicate_key": 400,

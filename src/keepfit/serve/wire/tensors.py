@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from keepfit.core.errors import SignatureInvalid
 from keepfit.core.signature import DType, Field
 from keepfit.serve.wire.binary import from_raw
-from keepfit.serve.wire.elements import arrays_of, elements_type, misfit, parsed, wrong_value
+from keepfit.serve.wire.elements import MOST_ROWS, arrays_of, elements_type, enough, misfit, parsed, wrong_value
 from keepfit.serve.wire.requests import Tensor
 from keepfit.serve.wire.tables import numpy_type
 
@@ -71,7 +71,11 @@ class Reader:
                 code="wrong_type",
             )
         shape = tensor.shape if self._batched else [1, *tensor.shape]
-        return shape if shape[1:] == self._shape and shape else self._reconciled(shape, tensor.shape)
+        if shape[1:] != self._shape or not shape:
+            shape = self._reconciled(shape, tensor.shape)
+        if shape[0] > MOST_ROWS:  # before a loop is made over them
+            enough(shape[0])
+        return shape
 
     def _reconciled(self, shape: list[int], sent: list[int]) -> list[int]:
         """The shape to use for one that is not literally the Field's: [n, 1] for a column, free dimensions."""
