@@ -14,6 +14,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+import toys
 from keepfit.core import errors
 from keepfit.core.clock import ManualClock
 from keepfit.core.facts import (
@@ -37,6 +38,7 @@ from keepfit.edge.declare.declaration import declare
 from keepfit.edge.desk import Desk
 from keepfit.edge.status import Histories
 from keepfit.loop.targets import Local
+from keepfit.store.blobs import Trees
 from keepfit.store.ledger import Ledger
 
 NOW = datetime(2013, 2, 1, tzinfo=UTC)
@@ -133,6 +135,9 @@ def lived(applied: Control) -> Control:
         VersionRegistered(**at, number=1, digest="b1", parent=0, update="u1"),
         Judged(**at, version=1, against=0, outcome=Outcome.PASS, rulings=(ruling,), evaluation="e1", update="u1"),
         Swapped(**at, slot="live", before=0, after=1, cause="promote", reason="all gates pass"),
+        Swapped(**at, slot="canary", before=0, after=1, cause="promote", reason="try it", share=0.2, key="distance"),
+        Swapped(**at, slot="shadow", before=0, after=1, cause="promote", reason="listen"),
+        Swapped(**at, slot="live@2", before=0, after=1, cause="promote", reason="another contract"),
         Watched(**at, monitor="inputs", records=9, labels=0, measurements=(), findings=(finding,)),
         Decided(**at, fire=False, reason="9 of 100 labels"),
     )
@@ -172,6 +177,13 @@ def test_status_tells_where_the_service_stands_and_why(lived: Control) -> None:
     assert ["train", "done"] in said["update"]["steps"]
     assert "there is no version yet" in said["doing"]
     assert any("'distance' moved" in event for _, event in said["events"])
+    slots = {one["slot"]: (one["version"], one["share"], one["key"]) for one in said["slots"]}
+    assert slots == {
+        "live": (1, 0.0, ""),
+        "canary": (1, 0.2, "distance"),
+        "shadow": (1, 0.0, ""),
+        "live@2": (1, 0.0, ""),
+    }
 
 
 def test_versions_runs_findings_and_decisions_are_lists(lived: Control) -> None:
@@ -190,8 +202,8 @@ def test_facts_are_paged_by_sequence_number(lived: Control) -> None:
         found += page
         after = page[-1]["seq"]
     assert [one["kind"] for one in found][:3] == ["Applied", "UpdateOpened", "RunStarted"]
-    assert len({one["seq"] for one in found}) == len(found) == 10
-    assert [one["kind"] for one in lived.get("/flights/facts?kind=Swapped")] == ["Swapped"]
+    assert len({one["seq"] for one in found}) == len(found) == 13
+    assert [one["kind"] for one in lived.get("/flights/facts?kind=Swapped")] == ["Swapped"] * 4
 
 
 def test_a_failed_run_is_told_with_its_reason(lived: Control) -> None:
@@ -222,6 +234,11 @@ def test_a_log_is_read_whole(lived: Control) -> None:
         ("swaps", {"version": 1, "actor": "ada"}, "swap", False),
         ("swaps", {"version": 1, "actor": "ada", "forced": True, "reason": "I know"}, "swap", True),
         ("rollbacks", {"reason": "it is bad", "actor": "ada"}, "rollback", False),
+        ("swaps", {"version": 1, "actor": "ada", "slot": "canary", "share": 0.2, "key": "distance"}, "swap", False),
+        ("swaps", {"version": 1, "actor": "ada", "slot": "shadow"}, "swap", False),
+        ("promotions", {"actor": "ada"}, "swap", False),
+        ("aborts", {"actor": "ada", "slot": "shadow"}, "swap", False),
+        ("aborts", {"actor": "ada", "slot": "live", "major": 2}, "swap", False),
     ],
 )
 def test_a_deed_is_written_down_as_a_wish(lived: Control, *, door: str, body: Any, deed: str, forced: bool) -> None:
@@ -235,6 +252,44 @@ def test_a_deed_is_written_down_as_a_wish(lived: Control, *, door: str, body: An
     lived.ledger.append(Answered(service="flights", time=NOW, request=wish.id, done=False, reason="because"))
     told = lived.get(f"/flights/requests/{said['request']}?wait=5")
     assert (told["done"], told["reason"]) == (False, "because")
+
+
+def test_promotion_and_abort_are_swaps(lived: Control) -> None:
+    """A promotion puts what the slot holds into the live one, an abort puts nothing into the slot."""
+    _, said = lived.post("/flights/promotions", {"reason": "it is better"})
+    wish = lived.ledger.last(Requested, "flights", subject=said["request"])
+    assert wish is not None
+    assert (wish.version, wish.slot, wish.reason) == (1, "live", "canary is promoted: it is better")
+    _, said = lived.post("/flights/aborts", {"slot": "live", "major": 2})
+    wish = lived.ledger.last(Requested, "flights", subject=said["request"])
+    assert wish is not None
+    assert (wish.version, wish.slot) == (0, "live@2")
+
+
+@pytest.mark.parametrize(("code", "status"), [("breaking", 409), ("golden", 409), ("insufficient_memory", 507)])
+def test_what_the_runner_refuses_is_an_error_to_those_who_wait(lived: Control, code: str, status: int) -> None:
+    """With the runner's own sentence and machine code; the request can be asked for later too."""
+    _, said = lived.post("/flights/swaps", {"version": 1})
+    refused = Answered(service="flights", time=NOW, request=said["request"], done=False, reason="field x", code=code)
+    lived.ledger.append(refused)
+    answer = lived.http.get(f"/v1/services/flights/requests/{said['request']}?wait=5")
+    assert (answer.status_code, answer.json()) == (status, {"error": "field x", "code": code})
+
+
+def test_a_bundle_from_outside_is_written_down_as_a_wish(lived: Control) -> None:
+    """It has to lie in the store and to be made for this service."""
+    made = toys.bundle(lived.places.root / "made")
+    digest = Trees(lived.places.trees).put(made)
+    body = {"digest": digest, "origin": "model.onnx", "actor": "ada"}
+    assert lived.post("/flights/versions", body)[1]["code"] == "wrong_service"
+    manifest = made / "bundle.json"
+    manifest.write_text(manifest.read_text().replace('"service":"toy"', '"service":"flights"'))
+    body["digest"] = Trees(lived.places.trees).put(made)
+    status, said = lived.post("/flights/versions", body)
+    assert (status, said["done"]) == (202, None)
+    wish = lived.ledger.last(Requested, "flights", subject=said["request"])
+    assert wish is not None
+    assert (wish.deed, wish.bundle, wish.origin) == ("register", body["digest"], "model.onnx")
 
 
 def test_an_approval_is_recorded_at_once(lived: Control) -> None:
@@ -253,6 +308,14 @@ def test_an_approval_is_recorded_at_once(lived: Control) -> None:
         ("swaps", {"version": 9}, 404, "not_found"),
         ("swaps", {"version": "one"}, 422, "invalid_body"),
         ("swaps", {"version": 1, "forced": True}, 422, "invalid"),
+        ("swaps", {"version": 1, "slot": "elsewhere"}, 422, "invalid_body"),
+        ("swaps", {"version": 1, "slot": "canary", "share": 1.5}, 422, "invalid"),
+        ("swaps", {"version": 1, "slot": "canary", "key": "late"}, 422, "invalid"),
+        ("promotions", {"slot": "canary", "major": 2}, 409, "empty"),
+        ("aborts", {"slot": "canary", "major": 2}, 409, "empty"),
+        ("aborts", {"slot": "live"}, 409, "live_slot"),
+        ("versions", {"digest": "0" * 64, "origin": "model.onnx"}, 404, "not_found"),
+        ("versions", {"digest": "b1", "origin": "model.onnx"}, 409, "known"),
         ("approvals", {"version": 1, "yes": True, "reason": ""}, 422, "invalid"),
         ("approvals", {"version": 9, "yes": True, "reason": "x"}, 404, "not_found"),
     ],
