@@ -27,15 +27,14 @@ class _Loading(threading.Thread):
     def __init__(self, connection: socket.socket, granted: Granted, pace: Pace) -> None:
         super().__init__(name="keepfit-load")
         self.hosted: Any = None
-        self.granted = granted
         self._connection = connection
+        self._granted = granted
         self._pace = pace
 
     def run(self) -> None:
         loaded = step_aside() if self._pace is Pace.LOADING else pace_of()
-        self.granted = replace(self.granted, loaded=loaded)
         host = import_module("keepfit.serve.host")  # here, so that NumPy and its like are imported at this pace too
-        self.hosted = host.opened(self._connection, Path(self.granted.directory))
+        self.hosted = host.opened(self._connection, replace(self._granted, loaded=loaded))
 
 
 def main(argv: list[str]) -> int:
@@ -48,13 +47,13 @@ def main(argv: list[str]) -> int:
     granted = confine(Path(directory), server=int(server), memory=int(memory) or None)
     if pace == Pace.ASIDE:
         step_aside()
-    loading = _Loading(connection, granted, Pace(pace))
+    loading = _Loading(connection, replace(granted, pace=pace_of()), Pace(pace))
     loading.start()
     loading.join()
     if loading.hosted is None:
         return 1
     gc.freeze()  # what is loaded stays, and need not be searched
-    loading.hosted.serve(replace(loading.granted, pace=pace_of()))
+    loading.hosted.serve()
     return 0
 
 

@@ -30,11 +30,12 @@ _LENGTH = np.dtype(np.uint32)  # of a text
 
 
 class Kind(IntEnum):
-    """What a frame carries: arrays, the word that the model is loaded, or why something failed."""
+    """What a frame carries: arrays, what holds the process, the word that it has loaded, or why something failed."""
 
     ARRAYS = 1
-    READY = 2
-    FAULT = 3
+    GRANTED = 2
+    READY = 3
+    FAULT = 4
 
 
 class Frame(NamedTuple):

@@ -30,11 +30,11 @@ class Host:
         self._inputs = Layout(bundle.signature.inputs)
         self._outputs = Layout(bundle.signature.outputs)
 
-    def serve(self, granted: Granted) -> None:
+    def serve(self) -> None:
         """Say that the Bundle is loaded, and answer until the server is gone."""
         incoming = Incoming()
         try:
-            self._connection.sendall(told(Kind.READY, 0, msgspec.json.encode(asdict(granted))))
+            self._connection.sendall(told(Kind.READY, 0, b""))
             while True:
                 frame = incoming.read(self._connection)
                 if frame is not None:
@@ -52,8 +52,11 @@ class Host:
             send(self._connection, buffers)
 
 
-def opened(connection: socket.socket, directory: Path) -> Host | None:
-    """Load a Bundle; None where that failed, and the server has been told why."""
+def opened(connection: socket.socket, granted: Granted) -> Host | None:
+    """Tell what holds this process and load its Bundle; None where that failed, and the server has been told why."""
+    directory = Path(granted.directory)
+    connection.sendall(told(Kind.GRANTED, 0, msgspec.json.encode(asdict(granted))))
+    Incoming().read(connection)  # the server has it; nothing that follows can change it
     try:
         bundle = manifest(directory)
         _find_code(directory / "code")

@@ -103,6 +103,11 @@ class Remote:
         with self._lock:
             return self._exchanged(packed)
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for the process to be idle."""
+        return len(self._waiting)
+
     def ask(self, inputs: Arrays) -> Future[Arrays]:
         """Begin to answer n records, from the event loop; the Future ends as `predict` does.
 
@@ -196,6 +201,9 @@ class Remote:
         if loop is not self._loop:
             with self._lock:  # a rehearsal that is not over yet goes first
                 self._loop = loop
+                self._turn = self._alarm = self._renewal = None
+                self._waiting.clear()
+                self._sent = []
                 if self._child is not None:
                     self._hold(loop, self._child)
         return loop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -19,8 +20,9 @@ import msgspec
 from keepfit.core.errors import Refused
 from keepfit.serve.confine import FIRST_UID, Granted
 from keepfit.serve.courtesy import Pace, bring_back
-from keepfit.serve.frames import Incoming, Kind
+from keepfit.serve.frames import Incoming, Kind, send, told
 
+_log = logging.getLogger(__name__)
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _SENT = 2**20  # bytes that a socket may hold, as far as the system allows
 
@@ -38,24 +40,36 @@ class Child:
         """Block until the Bundle is loaded; Refused with what went wrong, and the process has ended then."""
         self.connection.settimeout(patience)
         try:
-            frame = Incoming().read(self.connection)
+            granted = self._heard(Kind.GRANTED)  # before any code of the user's could have a say in it
+            send(self.connection, [told(Kind.GRANTED, 0, b"")])
+            self._heard(Kind.READY)
+            self.granted = self._brought_back(msgspec.json.decode(granted, type=Granted))
+        except Refused:
+            self.end()
+            raise
         except TimeoutError as error:
             self.end()
             raise Refused(f"the model was not loaded within {patience:g} s", code="load_timeout") from error
         except (EOFError, OSError, ValueError) as error:
-            code = self.end()
             raise Refused(
-                f"the model's process ended ({_ending(code)}) before its model was loaded", code="corrupt"
+                f"the model's process ended ({_ending(self.end())}) before its model was loaded", code="corrupt"
             ) from error
-        if frame is None or frame.kind is not Kind.READY:
-            self.end()
-            code_, _, text = bytes(frame.body if frame else b"").decode(errors="replace").partition("\n")
-            raise Refused(text, code=code_ or "corrupt")
-        granted = msgspec.json.decode(frame.body, type=Granted)
-        if granted.loaded != granted.pace and (left := bring_back(self.process.pid)):
-            sentence = f"{left} threads which the model started while it was loaded give way to all others still"
-            granted = replace(granted, missing=(*granted.missing, sentence))
-        self.granted = granted
+
+    def _heard(self, kind: Kind) -> memoryview:
+        frame = Incoming().read(self.connection)
+        if frame is None or frame.kind not in (kind, Kind.FAULT):
+            raise ValueError(f"expected {kind.name}, found {frame and frame.kind.name}")
+        if frame.kind is Kind.FAULT:
+            code, _, text = bytes(frame.body).decode(errors="replace").partition("\n")
+            raise Refused(text, code=code or "corrupt")
+        return frame.body
+
+    def _brought_back(self, granted: Granted) -> Granted:
+        left = bring_back(self.process.pid) if granted.loaded != granted.pace else 0
+        if not left:
+            return granted
+        sentence = f"{left} threads which the model started while it was loaded give way to all others still"
+        return replace(granted, missing=(*granted.missing, sentence))
 
     def end(self) -> int:
         """Kill the process with all that it started, and wait until it is gone; its exit status."""
@@ -66,10 +80,17 @@ class Child:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
         status = self.process.wait()
-        uid = self.granted.uid if self.granted else FIRST_UID + self.process.pid
-        if uid >= FIRST_UID and not os.geteuid():  # what left its group still has its uid
-            subprocess.run(["/bin/sh", "-c", "kill -9 -1"], user=uid, group=uid, extra_groups=[], check=False)
+        if not os.geteuid():
+            _sweep(FIRST_UID + self.process.pid)
         return status
+
+
+def _sweep(uid: int) -> None:
+    """Kill all that has the uid which a process was given: what it started and what left its group."""
+    try:
+        subprocess.run(["/bin/sh", "-c", "kill -9 -1"], user=uid, group=uid, extra_groups=[], check=False)
+    except OSError as error:
+        _log.warning("child.not_swept uid=%d error=%s", uid, error)
 
 
 def spawn(directory: Path, *, memory: int | None, pace: Pace) -> Child:
