@@ -1,7 +1,8 @@
-"""Imports that a process does without."""
+"""Imports that a process does without, and what they must not do."""
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.abc import MetaPathFinder
 from typing import Any
@@ -26,3 +27,12 @@ def do_without(name: str) -> None:
     """
     if name not in sys.modules:
         sys.meta_path.insert(0, _Without(name))
+
+
+def send_nothing() -> None:
+    """Have libraries that are imported from now on keep what they see to themselves.
+
+    ONNX Runtime 1.31 opens a data base in the user's cache when it is imported, for what it would send to its makers
+    from a thread of its own; MLflow 3 sends what is called. Each can be told not to, before it is imported.
+    """
+    os.environ |= {"ORT_DISABLE_TELEMETRY": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from keepfit.core.errors import MissingExtra, Refused
+from keepfit.core.imports import send_nothing
 from keepfit.core.nouns import Task
 from keepfit.core.service import Specification
 from keepfit.core.signature import DType, Field
@@ -156,6 +157,7 @@ class Session:
 
     def __init__(self, converted: Converted, specification: Specification) -> None:
         try:
+            send_nothing()
             import onnxruntime
         except ImportError as error:
             raise MissingExtra("onnxruntime", "onnx") from error

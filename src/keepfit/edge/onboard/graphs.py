@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from keepfit.core.errors import MissingExtra, Refused
+from keepfit.core.imports import send_nothing
 from keepfit.core.nouns import Task
 from keepfit.edge.onboard.apart import main
 from keepfit.edge.onboard.renaming import rename
@@ -154,6 +155,7 @@ def _session(proto: Any) -> tuple[Any, Any, list[str]]:
 
 
 def _opened(proto: Any) -> Any:
+    send_nothing()
     try:
         import onnxruntime
     except ImportError as error:

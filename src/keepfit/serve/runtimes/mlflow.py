@@ -6,7 +6,6 @@ telemetry is switched off before it is imported.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from keepfit.core.errors import MissingExtra, Refused
+from keepfit.core.imports import send_nothing
 from keepfit.core.nouns import Bundle
 from keepfit.core.protocols import Predictor
 from keepfit.serve.runtimes import lightgbm, onnx, sklearn, xgboost
@@ -87,7 +87,7 @@ def _inside(root: Path, name: str) -> Path:
 
 def _pyfunc(root: Path, bundle: Bundle) -> Predictor:
     check_reason(bundle, "an MLflow model of this flavour")
-    os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    send_nothing()
     try:
         from mlflow import pyfunc
     except ImportError as error:

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from keepfit.core.errors import MissingExtra, Refused
+from keepfit.core.imports import send_nothing
 from keepfit.core.nouns import Bundle
 from keepfit.core.protocols import Predictor
 from keepfit.core.signature import DType, Field
@@ -72,6 +73,7 @@ def open_graph(path: Path, bundle: Bundle) -> Predictor:
 
 def open_session(path: Path) -> Any:
     """An ONNX Runtime session of a file, on one thread; Refused with the reason where it cannot be opened."""
+    send_nothing()
     try:
         import onnxruntime
     except ImportError as error:

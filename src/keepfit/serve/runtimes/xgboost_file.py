@@ -113,7 +113,7 @@ class Ubjson:
         letter = np.dtype(">" + _ELEMENTS[kind]) if kind in _ELEMENTS else None
         if letter is None:
             raise ValueError(f"a list of type {kind!r}")
-        return np.frombuffer(self._take(count * letter.itemsize), letter).tolist()
+        return np.frombuffer(self._take(count * letter.itemsize), letter)
 
     def _counted(self) -> int:
         if self._mark() != "#":
