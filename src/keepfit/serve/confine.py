@@ -77,7 +77,10 @@ def _first_to_go(missing: list[str]) -> None:
 def _own_uid(directory: Path, missing: list[str]) -> str:
     """Take a uid of its own; the path under which the Bundle is then found."""
     if os.geteuid():
-        missing.append(f"it has no uid of its own, because the server (uid {os.getuid()}) is not root")
+        missing.append(
+            f"it has no uid of its own, because the server (uid {os.getuid()}) is not root; "
+            "processes it starts which leave its group may outlive it"
+        )
         return str(directory)
     uid, where = FIRST_UID + os.getpid(), str(directory)
     try:

@@ -62,7 +62,7 @@ class Remote:
         self._patience = patience
         self._inputs = Layout(bundle.signature.inputs)
         self._outputs = Layout(bundle.signature.outputs)
-        self._numbers = itertools.cycle(range(1, 2**32))
+        self._numbers = map((2**32 - 1).__and__, itertools.count(1))
         self._lock = threading.Lock()
         self._closed = False
         self._child: Child | None = None
