@@ -8,16 +8,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from keepfit.core.errors import DataInvalid
+from keepfit.data.skips import Skips
 
 _MISSING = pa.array(["NA", "N/A", "#N/A", "n/a", "NaN", "nan", "NAN", "null", "NULL", "Null", "None", "?", "-", "\\N"])
 _TRUTH = {"true", "false"}
-_ORDERED = (pa.int64(), pa.float64(), pa.timestamp("us"), pa.timestamp("us", "UTC"))
-_SLIPS, _SLIP_SHARE, _SURE = 3, 0.05, 20
+ORDERED = (pa.int64(), pa.float64(), pa.timestamp("us"), pa.timestamp("us", "UTC"))
+CALLED = ((pa.float64(), "a number"), (pa.timestamp("us"), "a time"), (pa.timestamp("us", "UTC"), "a time"))
+SLIPS, SLIP_SHARE, SURE = 3, 0.05, 20
+"""Up to so many cells, and this share of at least so many, are typing errors and not text."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,13 @@ class Sheet:
         return f"{self.path}, row {row + 1} (line {line})"
 
 
-def parse(data: bytes, path: str) -> Sheet:
-    """The cells of a delimited file; DataInvalid says which row breaks the form, and how."""
+def parse(data: bytes, path: str, skips: Skips | None = None) -> Sheet:
+    """The cells of a delimited file; DataInvalid says which row breaks the form, and how, unless it may be skipped."""
+    skips = skips or Skips()
     data = data.removeprefix(b"\xef\xbb\xbf")
-    _require_utf8(data, path)
-    header, width, delimiter = _header(data, path)
-    names = _names(header, width, path)
+    data = _in_utf8(data, path, skips)
+    header, width, delimiter = header_of(data, path)
+    names = names_of(header, width, path)
     broken: list[tuple[int, int]] = []
 
     def skip(row: arrow_csv.InvalidRow) -> str:
@@ -65,13 +70,40 @@ def parse(data: bytes, path: str) -> Sheet:
     except pa.ArrowInvalid as error:
         raise DataInvalid(f"{path}: cannot be read as a table of text: {error}") from error
     sheet = Sheet(path, table.rename_columns(names), data)
-    if broken:
-        number, found = broken[0]
-        more = f"; {len(broken) - 1} more rows are broken" if len(broken) > 1 else ""
-        raise DataInvalid(f"{sheet.at(number - 1)}: expected {width} fields, found {found}{more}")
+    _tell_broken(sheet, broken, width, skips)
     if data.count(b'"') % 2:
-        raise DataInvalid(f"{sheet.at(table.num_rows - 1)}: a quote is opened and never closed")
+        skips.broken(f"{sheet.at(table.num_rows - 1)}: a quote is opened and never closed")
+        return Sheet(path, sheet.table.slice(0, table.num_rows - 1), data)
     return sheet
+
+
+def _tell_broken(sheet: Sheet, broken: Sequence[tuple[int, int]], width: int, skips: Skips) -> None:
+    for number, found in broken[:1] if not skips.allowed else broken:
+        more = f"; {len(broken) - 1} more rows are broken" if len(broken) > 1 and not skips.allowed else ""
+        skips.broken(f"{sheet.at(number - 1)}: expected {width} fields, found {found}{more}")
+
+
+def _in_utf8(data: bytes, path: str, skips: Skips) -> bytes:
+    """The data without the lines that are not UTF-8, where these may be skipped."""
+    if not skips.allowed:
+        _require_utf8(data, path)
+        return data
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        lines = data.split(b"\n")
+        kept = [line for line in lines if _is_utf8(line)]
+        skips.broken(f"{path}: {len(lines) - len(kept)} lines are not UTF-8 text", rows=len(lines) - len(kept))
+        return b"\n".join(kept)
+    return data
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _require_utf8(data: bytes, path: str) -> None:
@@ -87,7 +119,7 @@ def _require_utf8(data: bytes, path: str) -> None:
         ) from error
 
 
-def _header(data: bytes, path: str) -> tuple[list[str], int, str]:
+def header_of(data: bytes, path: str) -> tuple[list[str], int, str]:
     """The names as written, how many fields a row has, and what stands between fields."""
     text = data.decode()
     first = next((line for line in io.StringIO(text) if line.strip()), "")
@@ -108,10 +140,10 @@ def _are_values(header: list[str]) -> bool:
     """Whether a header can only be a row: all numbers, and not the 0, 1, 2, ... that stand for no names."""
     if header == [str(place) for place in range(len(header))]:
         return False
-    return not _misfits(pa.array(header), pa.float64(), at_most=1)
+    return not misfits(pa.array(header), pa.float64(), at_most=1)
 
 
-def _names(header: list[str], width: int, path: str) -> list[str]:
+def names_of(header: list[str], width: int, path: str) -> list[str]:
     padded = [""] * (width - len(header)) + header
     names = [name or f"unnamed_{place + 1}" for place, name in enumerate(padded)]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -141,20 +173,42 @@ def _line_of(data: bytes, row: int) -> int:
     return before + 1
 
 
-def typed(sheets: Sequence[Sheet]) -> pa.Table:
+def typed(sheets: Sequence[Sheet], skips: Skips | None = None) -> pa.Table:
     """The rows of all sheets under the types which every value of a column admits; text where none does.
 
     A column of numbers or times with one to three slips in it is refused, naming the first: a typing error would
-    otherwise turn the whole column into text.
+    otherwise turn the whole column into text. Where broken rows may be skipped, such rows are.
     """
+    skips = skips or Skips()
     whole = pa.concat_tables([sheet.table for sheet in sheets], promote_options="default")
+    trimmed = pa.table({name: tidy(whole[name]) for name in whole.column_names})
+    if not skips.allowed:
+        return _typed_table(trimmed, sheets, skips)
+    slips = sorted({row for name in trimmed.column_names for row in _slips_of(name, trimmed[name], sheets, skips)})
+    if slips:
+        keep = np.ones(trimmed.num_rows, np.bool_)
+        keep[slips] = False
+        trimmed = trimmed.filter(pa.array(keep))
+    return _typed_table(trimmed, sheets, skips)
+
+
+def tidy(column: pa.ChunkedArray) -> pa.Array:
+    """Cells without the blanks around them; an empty one is missing."""
+    column = pc.utf8_trim_whitespace(column).combine_chunks()
+    return pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+
+
+def _slips_of(name: str, column: pa.ChunkedArray, sheets: Sequence[Sheet], skips: Skips) -> list[int]:
+    cells = column.combine_chunks()
+    return _tell_slips(name, cells, sheets, skips) if _typed(cells).type == pa.string() else []
+
+
+def _typed_table(trimmed: pa.Table, sheets: Sequence[Sheet], skips: Skips) -> pa.Table:
     columns = {}
-    for name in whole.column_names:
-        column = pc.utf8_trim_whitespace(whole[name]).combine_chunks()
-        column = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
-        told = _typed(column)
-        if told.type == pa.string():
-            _refuse_slips(name, told, sheets)
+    for name in trimmed.column_names:
+        told = _typed(trimmed[name].combine_chunks())
+        if told.type == pa.string() and not skips.allowed:
+            _tell_slips(name, told, sheets, skips)
         if not (name.startswith("unnamed_") and _count_rows(told, sheets)):
             columns[name] = told
     return pa.table(columns)
@@ -163,35 +217,37 @@ def typed(sheets: Sequence[Sheet]) -> pa.Table:
 def _typed(column: pa.Array) -> pa.Array:
     if column.null_count == len(column):
         return pa.nulls(len(column)) if len(column) else column
-    if len(head := pc.unique(column.slice(0, 100)).drop_null()) <= 2 and _are_truths(head):
+    if len(head := pc.unique(column.slice(0, 100)).drop_null()) <= 2 and are_truths(head):
         every = pc.unique(column).drop_null()
-        if len(every) <= 2 and _are_truths(every):
+        if len(every) <= 2 and are_truths(every):
             return column.cast(pa.bool_())
-    known = _without_marks(column)
+    known = without_marks(column)
     if known.null_count == len(known):
         return column
-    for kind in _ORDERED:
-        if not _misfits(known, kind, at_most=1) and not _loses_digits(known, kind):
+    for kind in ORDERED:
+        if not misfits(known, kind, at_most=1) and not loses_digits(known, kind):
             return known.cast(kind)
     return column
 
 
-def _are_truths(values: pa.Array) -> bool:
+def are_truths(values: pa.Array) -> bool:
+    """Whether they are all true or false."""
     return {str(value).lower() for value in values.to_pylist()} <= _TRUTH
 
 
-def _without_marks(column: pa.Array) -> pa.Array:
+def without_marks(column: pa.Array) -> pa.Array:
+    """Cells among numbers or times, where NA and its kin are missing."""
     return pc.if_else(pc.is_in(column, value_set=_MISSING), pa.scalar(None, pa.string()), column)
 
 
-def _loses_digits(column: pa.Array, kind: pa.DataType) -> bool:
+def loses_digits(column: pa.Array, kind: pa.DataType) -> bool:
     """Hexadecimal marks are no numbers, and whole numbers beyond int64 are names: as floats they would be rounded."""
     if kind == pa.int64():
         return bool(pc.any(pc.match_substring_regex(column, "^[+-]?0[xX]")).as_py())
     return kind == pa.float64() and bool(pc.all(pc.match_substring_regex(column, "^[+-]?[0-9]+$")).as_py())
 
 
-def _misfits(column: pa.Array, kind: pa.DataType, *, at_most: int, offset: int = 0) -> list[int]:
+def misfits(column: pa.Array, kind: pa.DataType, *, at_most: int, offset: int = 0) -> list[int]:
     """The indices, at most so many, of values that are not of a type; found by halving."""
     try:
         column.cast(kind)
@@ -199,32 +255,40 @@ def _misfits(column: pa.Array, kind: pa.DataType, *, at_most: int, offset: int =
         if len(column) == 1 or at_most == 1:
             return [offset]
         half = len(column) // 2
-        found = _misfits(column.slice(0, half), kind, at_most=at_most, offset=offset)
+        found = misfits(column.slice(0, half), kind, at_most=at_most, offset=offset)
         if len(found) >= at_most:
             return found[:at_most]
         rest = column.slice(half)
-        return found + _misfits(rest, kind, at_most=max(2, at_most - len(found)), offset=offset + half)
+        return found + misfits(rest, kind, at_most=max(2, at_most - len(found)), offset=offset + half)
     return []
 
 
-def _refuse_slips(name: str, column: pa.Array, sheets: Sequence[Sheet]) -> None:
-    known = _without_marks(column)
+def _tell_slips(name: str, column: pa.Array, sheets: Sequence[Sheet], skips: Skips) -> list[int]:
+    """Refuse, or skip, the rows of the few cells that keep a column from being numbers or times."""
+    known = without_marks(column)
     count = len(known) - known.null_count
-    if count < _SURE:
-        return
-    for kind, called in ((pa.float64(), "a number"), (pa.timestamp("us"), "a time"), (_ORDERED[3], "a time")):
-        slips = _misfits(known, kind, at_most=_SLIPS + 1)
-        if 0 < len(slips) <= min(_SLIPS, count * _SLIP_SHARE):
-            row = slips[0]
-            for sheet in sheets:
-                if row < sheet.table.num_rows:
-                    break
-                row -= sheet.table.num_rows
-            raise DataInvalid(
-                f"{sheet.at(row)}: column '{name}': expected {called} as in the other {count - len(slips)} rows, "
-                f"found {column[slips[0]].as_py()!r}; mend the row, leave the field empty, or read the file with a "
-                "function of your own if the column is text"
-            )
+    if count < SURE:
+        return []
+    for kind, called in CALLED:
+        slips = misfits(known, kind, at_most=SLIPS + 1)
+        if 0 < len(slips) <= min(SLIPS, count * SLIP_SHARE):
+            for slip in slips:
+                row, among = slip, count - len(slips)
+                for sheet in sheets:
+                    if row < sheet.table.num_rows:
+                        break
+                    row -= sheet.table.num_rows
+                skips.broken(slip_reason(sheet.at(row), name, called, among, column[slip].as_py()))
+            return slips
+    return []
+
+
+def slip_reason(where: str, name: str, called: str, among: int, found: str) -> str:
+    """What is said of a cell that is not what all others of its column are."""
+    return (
+        f"{where}: column '{name}': expected {called} as in the other {among} rows, found {found!r}; mend the row, "
+        "leave the field empty, or read the file with a function of your own if the column is text"
+    )
 
 
 def _count_rows(column: pa.Array, sheets: Sequence[Sheet]) -> bool:

@@ -1,0 +1,216 @@
+"""Scan: tables batch by batch, in constant memory, whatever they are stored in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from keepfit.core.errors import DataInvalid
+from keepfit.data import columnar, jsonlines
+from keepfit.data.databases import is_database, query_batches
+from keepfit.data.delimited import parse, typed
+from keepfit.data.skips import Skips
+from keepfit.data.sources import SUFFIXES, File, files, total
+from keepfit.data.streamed import Streamed
+from keepfit.data.tfrecord import is_tfrecord, scan_tfrecord
+
+BATCH = 1 << 17
+"""Rows in a batch: enough for speed, small enough for the processor's caches."""
+
+_WHOLE = 32 << 20  # text of so many bytes is read at once; more is read twice, once for its types
+_JSON = frozenset({".jsonl", ".ndjson", ".json"})
+_COLUMNAR = frozenset({".parquet", ".arrow", ".feather", ".ipc"})
+_RECORDS = frozenset({".tfrecord", ".tfrecords"})
+
+Batches = Callable[[], Iterator[pa.RecordBatch]]
+
+
+class Scan:
+    """Batches of rows with one schema; `rows` says how many will come, where that is known.
+
+    `skipped` counts the broken rows left out by the last pass, `reasons` tells of the first twenty.
+    """
+
+    def __init__(
+        self, schema: pa.Schema, batches: Batches, *, rows: int | None = None, skips: Skips | None = None
+    ) -> None:
+        self.schema = schema
+        self.rows = rows
+        self._batches = batches
+        self._skips = skips or Skips()
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        return self._batches()
+
+    @property
+    def skipped(self) -> int:
+        """How many broken rows were left out."""
+        return self._skips.count
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the first of them were."""
+        return tuple(self._skips.reasons)
+
+    def table(self) -> pa.Table:
+        """All rows at once."""
+        tables = [pa.Table.from_batches([batch]) for batch in self]
+        return pa.concat_tables(tables, promote_options="permissive") if tables else self.schema.empty_table()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """How to read: broken rows, and whether texts that repeat may stay encoded."""
+
+    skips: Skips
+    encoded: bool
+
+
+def scan(
+    source: Any,
+    *,
+    columns: Sequence[str] | None = None,
+    skip_broken: bool = False,
+    spans: tuple[str, str] | None = None,
+    query: str = "",
+    encoded: bool = False,
+) -> Scan:
+    """Whatever `read` reads, batch by batch; larger than memory is fine.
+
+    `skip_broken` leaves broken rows out and counts them, `spans` chooses from a pattern, `query` is the SQL to ask a
+    database URL, `encoded` may give texts as dictionaries, which is quicker.
+    """
+    asked = _Asked(Skips(allowed=skip_broken), encoded)
+    if query or is_database(source):
+        found = Scan(*query_batches(str(source), query))
+    elif isinstance(source, str | Path):
+        found = _scan_files(files(source, spans=spans), asked)
+    else:
+        found = _scan_object(source)
+    _require_once(found.schema, source)
+    return found if columns is None else _selected(found, columns, source)
+
+
+def shown(source: Any) -> str:
+    """What a source is called in messages."""
+    return str(source) if isinstance(source, str | Path) else f"the {type(source).__name__}"
+
+
+def _require_once(schema: pa.Schema, source: Any) -> None:
+    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if twice:
+        raise DataInvalid(f"{shown(source)}: the columns {twice} appear more than once; rename them")
+
+
+def _selected(found: Scan, columns: Sequence[str], source: Any) -> Scan:
+    absent = [name for name in columns if name not in found.schema.names]
+    if absent:
+        raise DataInvalid(f"{shown(source)}: has no columns {absent}; it has {found.schema.names}")
+    kept = list(columns)
+    schema = pa.schema([found.schema.field(name) for name in kept])
+    return Scan(schema, lambda: (batch.select(kept) for batch in found), rows=found.rows, skips=found._skips)
+
+
+def _scan_object(source: Any) -> Scan:
+    if isinstance(source, Scan):
+        return source
+    if isinstance(source, pa.Table):
+        return Scan(source.schema, lambda: iter(source.to_batches()), rows=source.num_rows)
+    if hasattr(source, "__arrow_c_stream__"):
+        reader = pa.RecordBatchReader.from_stream(source)
+        return Scan(reader.schema, lambda: iter(reader))
+    raise DataInvalid(
+        f"cannot read a {type(source).__name__}; expected a path, a glob, a pyarrow Table or any object with "
+        "__arrow_c_stream__ (pandas, polars, DuckDB, ...)"
+    )
+
+
+def _scan_files(found: Sequence[File], asked: _Asked) -> Scan:
+    heads = [_head(file) for file in found]
+    forms = [_form(file, head) for file, head in zip(found, heads, strict=True)]
+    texts = [file for file, form in zip(found, forms, strict=True) if form == "delimited"]
+    if len(texts) == len(found):
+        return _scan_texts(texts, asked)  # together, so that a column has one type over all files
+    parts = [_part(file, head, form, asked) for file, head, form in zip(found, heads, forms, strict=True)]
+    return parts[0] if len(parts) == 1 else _chained(parts, found, asked)
+
+
+def _head(file: File) -> bytes:
+    try:
+        with file.open() as opened:
+            return opened.read(16)
+    except OSError as error:
+        raise DataInvalid(f"{file}: cannot be read: {error}") from error
+
+
+def _form(file: File, head: bytes) -> str:
+    if head[:4] in (columnar.PARQUET, columnar.STREAM) or head[:6] == columnar.ARROW:
+        return "columnar"
+    if file.suffixes & _COLUMNAR:
+        raise DataInvalid(f"{file}: is not what its name says; a Parquet or Arrow file begins otherwise")
+    if file.suffixes & _RECORDS or is_tfrecord(file):
+        return "tfrecord"
+    if file.suffixes & _JSON or head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{":
+        return "jsonlines"
+    return "delimited"
+
+
+def _part(file: File, head: bytes, form: str, asked: _Asked) -> Scan:
+    match form:
+        case "columnar":
+            schema = columnar.schema_of(file, head)
+            found = lambda: columnar.batches(file, head, None, rows=BATCH, encoded=asked.encoded)  # noqa: E731
+            return Scan(schema, found, rows=columnar.count(file, head), skips=asked.skips)
+        case "tfrecord":
+            return Scan(*scan_tfrecord(file, asked.skips), skips=asked.skips)
+        case "jsonlines":
+            return Scan(*jsonlines.scan(file, asked.skips), skips=asked.skips)
+        case _:
+            return _scan_texts([file], asked)
+
+
+def _scan_texts(found: Sequence[File], asked: _Asked) -> Scan:
+    if total(found) > _WHOLE:
+        streamed = Streamed(found, asked.skips)
+        return Scan(streamed.schema, streamed.batches, skips=asked.skips)
+    asked.skips.clear()
+    try:
+        sheets = [parse(file.unpacked().read(), str(file), asked.skips) for file in found]
+    except (pa.ArrowException, OSError, EOFError) as error:
+        raise DataInvalid(f"{found[0]}: cannot be read: {error}") from error
+    table = typed(sheets, asked.skips)
+    return Scan(table.schema, lambda: iter(table.to_batches()), rows=table.num_rows, skips=asked.skips)
+
+
+def _chained(parts: Sequence[Scan], found: Sequence[File], asked: _Asked) -> Scan:
+    """Several files as one table: columns by name, types wide enough for all."""
+    try:
+        schema = pa.unify_schemas([part.schema.remove_metadata() for part in parts], promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        names = f"{found[0]} .. {found[-1]}"
+        raise DataInvalid(f"{names}: the files disagree about a column's type: {error}") from error
+    known = [part.rows for part in parts if part.rows is not None]
+    rows = sum(known) if len(known) == len(parts) else None
+
+    def conformed() -> Iterator[pa.RecordBatch]:
+        return (_conformed(batch, schema) for batch in chain.from_iterable(parts))
+
+    return Scan(schema, conformed, rows=rows, skips=asked.skips)
+
+
+def _conformed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    columns = []
+    for field in schema:
+        place = batch.schema.get_field_index(field.name)
+        column = batch.column(place) if place >= 0 else pa.nulls(batch.num_rows, field.type)
+        encoded = pa.types.is_dictionary(column.type) and column.type.value_type == field.type
+        columns.append(column if encoded or column.type == field.type else column.cast(field.type))
+    return pa.RecordBatch.from_arrays(columns, names=schema.names)
+
+
+__all__ = ["BATCH", "SUFFIXES", "Scan", "scan", "shown"]
