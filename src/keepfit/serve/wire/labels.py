@@ -35,7 +35,7 @@ class Labels:
         except msgspec.ValidationError as error:
             parsed(body)
             raise SignatureInvalid(f"the body is no list of labels: {error}", code="invalid_request") from error
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, RecursionError, ValueError) as error:
             raise invalid_json(body, error) from error
         labels = found if isinstance(found, list) else [found]
         if not labels:
