@@ -104,9 +104,10 @@ _WIDER: dict[DType, frozenset[DType]] = {
     DType.UINT8: frozenset({DType.UINT16, DType.UINT32, DType.UINT64, DType.INT16, DType.INT32, DType.INT64}),
     DType.UINT16: frozenset({DType.UINT32, DType.UINT64, DType.INT32, DType.INT64}),
     DType.UINT32: frozenset({DType.UINT64, DType.INT64}),
-    DType.FP16: frozenset({DType.FP32, DType.FP64}),
-    DType.FP32: frozenset({DType.FP64}),
+    DType.FP16: frozenset({DType.FP32}),
 }
+"""Types whose values another type holds, and whose bytes it can read on every wire: protobuf writes FP16 and FP32 in
+four bytes and FP64 in eight, so that no caller of the one is understood by the other."""
 
 
 def compare(old: Signature, new: Signature) -> Comparison:
@@ -114,10 +115,11 @@ def compare(old: Signature, new: Signature) -> Comparison:
 
     Inputs may widen: a wider type, a dimension that is now free, more choices, a value that may now be missing.
     Outputs may only gain fields, after those there were (their places are the numbers of the protobuf contract), or
-    promise more: fewer choices, a value that is never missing any more. Everything else breaks callers.
+    promise more: fewer choices, a dimension of one size, a value that is never missing any more. Everything else breaks
+    callers; also a text that becomes an enum or the other way, which are two types in protobuf.
 
-    >>> a = Signature((Field("x", DType.FP32),), (Field("y", DType.FP32),))
-    >>> b = Signature((Field("x", DType.FP64),), (Field("y", DType.FP32), Field("z", DType.FP32)))
+    >>> a = Signature((Field("x", DType.INT32),), (Field("y", DType.FP32),))
+    >>> b = Signature((Field("x", DType.INT64),), (Field("y", DType.FP32), Field("z", DType.FP32)))
     >>> compare(a, b).kind.value, compare(b, a).kind.value
     ('widening', 'breaking')
     """
@@ -165,6 +167,7 @@ def _compare_input(was: Field, field: Field, widening: list[str], breaking: list
         breaking.append(f"{name} may no longer be missing")
     if was.oneof != field.oneof:
         breaking.append(f"{name} moved from oneof '{was.oneof}' to '{field.oneof}'")
+    breaking += _turned(name, was, field)
     lost, won = _choices(was, field)
     breaking += [f"{name} no longer takes {lost}"] if lost else []
     widening += [f"{name} also takes {won}"] if won else []
@@ -185,8 +188,12 @@ def _compare_outputs(old: Signature, new: Signature, widening: list[str], breaki
 
 def _compare_output(was: Field, field: Field, widening: list[str], breaking: list[str]) -> None:
     name = f"output '{field.name}'"
-    if (was.dtype, was.shape, was.timestamp, was.oneof) != (field.dtype, field.shape, field.timestamp, field.oneof):
+    same = (was.dtype, was.timestamp, was.oneof) == (field.dtype, field.timestamp, field.oneof)
+    if same and was.shape != field.shape and _freed(field.shape, was.shape):
+        widening.append(f"{name} is always of shape {list(field.shape)}, was {list(was.shape)}")
+    elif not same or was.shape != field.shape:
         breaking.append(f"{name} changed from {_told(was)} to {_told(field)}")
+    breaking += _turned(name, was, field)
     if field.nullable and not was.nullable:
         breaking.append(f"{name} may now be missing")
     elif was.nullable and not field.nullable:
@@ -211,11 +218,18 @@ def _freed(was: tuple[int, ...], now: tuple[int, ...]) -> bool:
 
 
 def _choices(was: Field, now: Field) -> tuple[str, str]:
-    """The texts that were taken and no longer are, and those that now also are; no choices at all means any text."""
-    if bool(was.choices) != bool(now.choices):
-        return ("any text", "") if now.choices else ("", "any text")
+    """The texts that were taken and no longer are, and those that now also are; of two enums."""
+    if not was.choices or not now.choices:
+        return "", ""
     told = (sorted(set(was.choices) - set(now.choices)), sorted(set(now.choices) - set(was.choices)))
     return ", ".join(map(repr, told[0])), ", ".join(map(repr, told[1]))
+
+
+def _turned(name: str, was: Field, now: Field) -> list[str]:
+    if bool(was.choices) == bool(now.choices) or was.dtype is not now.dtype:
+        return []
+    told = "any text, is an enum" if now.choices else "an enum, is any text"
+    return [f"{name} was {told}: another type in protobuf"]
 
 
 def _told(field: Field) -> str:
