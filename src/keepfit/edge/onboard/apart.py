@@ -37,7 +37,7 @@ def apart(module: str, *arguments: str | Path, seconds: float = SECONDS, memory:
         command = [sys.executable, "-m", module, str(answer), str(memory), *map(str, arguments)]
         with log.open("wb") as file:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env={**os.environ, **one}
+                command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env={**os.environ, **one, "PYTHONHASHSEED": "0"}
             )
             try:
                 status = process.wait(seconds)
