@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from keepfit.core.nouns import Slice, Task, Window
-from keepfit.core.service import Recipe, Service, Specification
+from keepfit.core.service import Recipe, Service, Serving, Specification
 from keepfit.core.signature import DType, Field
 from keepfit.edge.declare.changes import changes
 from keepfit.judge.gates import Golden, NotWorse
@@ -66,3 +66,9 @@ def test_a_signature_that_breaks_callers_is_told_as_such() -> None:
     told = changes(BEFORE, replace(BEFORE, inputs=(Field("origin", DType.BYTES),)))
     assert told[0] == "signature: input 'distance' was removed"
     assert "breaks callers" in told[1]
+
+
+def test_how_it_serves_is_told_setting_by_setting() -> None:
+    """A mask that is new, a limit that changed."""
+    told = changes(BEFORE, after(serving=Serving(mask=("origin",), deadline=2.0)))
+    assert set(told) == {"serving.mask[0]: 'origin' is new", "serving.deadline: 60.0 → 2.0"}

@@ -251,3 +251,19 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
     """The sentence says how to get one."""
     with pytest.raises(SpecInvalid, match="there is no such file"):
         declare(tmp_path / "nothing.py", Places(tmp_path / "store"))
+
+
+def test_a_mask_names_fields_of_the_service(write: Write, tmp_path: Path) -> None:
+    """What names no field is told with its line; what hides an input from learning is told as well."""
+    body = GOOD.rstrip().removesuffix(")") + '    serving=Serving(sample=0.5, mask=("origin", "orign")),\n)\n'
+    found = mistakes(write("from keepfit import Serving\n" + body), tmp_path)
+    assert len(found) == 1
+    assert "serving.mask.1: 'orign' is no input or output of the service; there are: origin, distance" in found[0][1]
+
+
+def test_a_masked_input_is_told(write: Write, tmp_path: Path) -> None:
+    """Updates cannot learn from what is never written."""
+    body = GOOD.rstrip().removesuffix(")") + '    serving=Serving(mask=("delay", "prediction")),\n)\n'
+    places = Places(tmp_path / "store")
+    (one,) = declare(write("from keepfit import Serving\n" + body), places)
+    assert one.notes == ("delay: masked, so absent from the records that updates learn from and monitors look at",)

@@ -57,3 +57,13 @@ def test_a_rollback_is_told_with_its_reason() -> None:
     """A promotion's reason is its Verdict, which was told before; a rollback's is not."""
     swapped = Swapped(service="s", time=NOW, slot="live", before=2, after=1, cause="rollback", reason="labels say so")
     assert sentence(swapped) == "s: v1 is live (rollback, after v2): labels say so"
+
+
+def test_slots_are_told_by_their_names() -> None:
+    """What a canary answers, and what left its slot."""
+    canary = Swapped(
+        service="s", time=NOW, slot="canary", before=0, after=2, cause="force", reason="try it", share=0.25
+    )
+    assert sentence(canary) == "s: v2 is canary for 0.25 of the requests (force): try it"
+    gone = Swapped(service="s", time=NOW, slot="canary", before=2, after=0, cause="abort", reason="too slow")
+    assert sentence(gone) == "s: v2 left the canary slot (abort): too slow"
