@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from keepfit.core.errors import Unavailable
+from keepfit.core.errors import KeepfitError, Unavailable
 from keepfit.serve.frames import Packed
 
 
@@ -89,6 +89,23 @@ class Waiting:
         everything = list(self._asked)
         self._asked.clear()
         return everything
+
+
+def fail(batch: Sequence[Asked], error: KeepfitError) -> None:
+    """Tell everyone who still waits; each gets an error of their own, because an error collects tracebacks."""
+    for asked in batch:
+        if not asked.answer.done():
+            asked.answer.set_exception(type(error)(str(error), code=error.code))
+
+
+def share(batch: Sequence[Asked], outputs: dict[str, NDArray[Any]]) -> None:
+    """Give everyone who still waits the rows that are theirs."""
+    end = 0
+    for asked in batch:
+        begin, end = end, end + asked.packed.rows
+        if not asked.answer.done():
+            own = {name: values[begin:end] for name, values in outputs.items()} if len(batch) > 1 else outputs
+            asked.answer.set_result(own)
 
 
 def _fit(first: Asked, other: Asked) -> bool:

@@ -65,7 +65,7 @@ class Line:
     def _read(self) -> None:
         try:
             frame = self._incoming.read(self._connection)
-        except (EOFError, OSError, ValueError) as error:
+        except (EOFError, OSError, ValueError, MemoryError) as error:
             self._lost(error)
             return
         if frame is not None:

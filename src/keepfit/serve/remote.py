@@ -13,7 +13,6 @@ import logging
 import threading
 import time
 from asyncio import AbstractEventLoop, Future
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,10 @@ from numpy.typing import NDArray
 from keepfit.core.errors import KeepfitError, ModelFault, Refused, Unavailable
 from keepfit.core.nouns import Bundle
 from keepfit.core.service import Serving
-from keepfit.serve.batches import Asked, Waiting
+from keepfit.serve.batches import Asked, Waiting, fail, share
 from keepfit.serve.confine import Granted
 from keepfit.serve.courtesy import Pace
-from keepfit.serve.frames import Frame, Incoming, Kind, Layout, Packed, framed, send
+from keepfit.serve.frames import Frame, Kind, Layout, Packed, framed
 from keepfit.serve.line import Line
 from keepfit.serve.spawn import Child, reap, spawn
 
@@ -148,7 +147,14 @@ class Remote:
         child = spawn(self._directory, memory=self._serving.memory, pace=pace)
         child.await_ready(self._patience)
         self._child = child
+        self._log_start(child)
         return child
+
+    def _log_start(self, child: Child) -> None:
+        lacks = "; ".join(child.granted.missing) if child.granted else ""
+        _log.info(
+            "child.started service=%s pid=%d lacks=%s", self._bundle.service, child.process.pid, lacks or "nothing"
+        )
 
     def _exchanged(self, packed: Packed) -> Arrays:
         if self._closed:
@@ -157,13 +163,8 @@ class Remote:
             child = self._child or self._start(self._pace)
         except Refused as error:
             raise ModelFault(f"the model's process cannot be started again: {error}") from error
-        number = next(self._numbers)
         try:
-            child.connection.settimeout(self._serving.deadline)
-            send(child.connection, framed(Kind.ARRAYS, number, [packed]))
-            frame = Incoming().read(child.connection)
-            if frame is None or frame.number != number:
-                raise ValueError("an answer that nobody asked for")
+            frame = child.exchange(next(self._numbers), packed, self._serving.deadline)
         except (EOFError, OSError, ValueError) as error:
             self._child = None
             child.end()
@@ -178,7 +179,7 @@ class Remote:
     def _reason(self, error: Exception) -> str:
         if isinstance(error, TimeoutError):
             return f"the model's process did not answer within {self._serving.deadline:g} s and was ended"
-        if isinstance(error, ValueError):
+        if isinstance(error, ValueError | MemoryError):
             return f"the model's process broke the protocol and was ended: {error}"
         return "the model's process died while answering; the next request finds a new one"
 
@@ -190,7 +191,7 @@ class Remote:
             if frame.rows != rows:
                 raise ValueError(f"{frame.rows} rows where {rows} were asked for")
             return self._outputs.unpack(rows, frame.dims, frame.body)
-        except (ValueError, KeepfitError) as error:
+        except (ValueError, MemoryError, KeepfitError) as error:
             raise ModelFault(f"the model's answer does not fit its Signature: {error}") from error
 
     async def _awaited(self, inputs: Arrays) -> Arrays:
@@ -239,11 +240,11 @@ class Remote:
             if len(batch) > 1:  # one bad row must not fail the others
                 self._waiting.give_back(batch)
             else:
-                _fail(batch, fault)
+                fail(batch, fault)
             self._go()
         else:
             self._go()  # before the answers are looked at: the process works meanwhile
-            _tell(batch, outputs)
+            share(batch, outputs)
 
     def _lost(self, error: Exception) -> None:
         """The process is of no use any more: end it, and have a new one."""
@@ -256,7 +257,7 @@ class Remote:
         _log.error("child.lost service=%s pid=%d reason=%s", self._bundle.service, child.process.pid, reason)
         reap(child)
         batch, self._sent = self._sent, []
-        _fail(batch, ModelFault(reason))
+        fail(batch, ModelFault(reason))
         self._renew()
 
     def _ring(self) -> None:
@@ -269,7 +270,7 @@ class Remote:
         if self._sent and now >= self._sent_at + deadline:
             self._lost(TimeoutError())
         late = Unavailable(f"its turn did not come within {deadline:g} s", code="deadline")
-        _fail(self._waiting.expire(now - deadline), late)
+        fail(self._waiting.expire(now - deadline), late)
         since = self._waiting.since
         earliest = [moment for moment in (since, self._sent_at if self._sent else None) if moment is not None]
         if earliest:
@@ -289,14 +290,14 @@ class Remote:
                 await loop.run_in_executor(None, child.await_ready, self._patience)
         except Exception as error:  # noqa: BLE001  # whatever it is, those who wait have to hear of it
             _log.error("child.not_started service=%s error=%s", self._bundle.service, error)
-            _fail(self._waiting.clear(), ModelFault(f"the model's process cannot be started again: {error}"))
+            fail(self._waiting.clear(), ModelFault(f"the model's process cannot be started again: {error}"))
             return
         finally:
             self._loading = self._renewal = None
         if self._closed:
             reap(child)
             return
-        _log.info("child.started service=%s pid=%d", self._bundle.service, child.process.pid)
+        self._log_start(child)
         self._hold(loop, child)
         self._go()
 
@@ -316,7 +317,7 @@ class Remote:
             self._line.close()
             self._line = None
         batch, self._sent = [*self._sent, *self._waiting.clear()], []
-        _fail(batch, ModelFault("the model was unloaded"))
+        fail(batch, ModelFault("the model was unloaded"))
 
 
 def _within(loop: AbstractEventLoop) -> bool:
@@ -324,23 +325,3 @@ def _within(loop: AbstractEventLoop) -> bool:
         return asyncio.get_running_loop() is loop
     except RuntimeError:
         return False
-
-
-def _fail(batch: Sequence[Asked], error: KeepfitError) -> None:
-    for asked in batch:
-        if not asked.answer.done():
-            asked.answer.set_exception(type(error)(str(error), code=error.code))  # one each: they collect tracebacks
-
-
-def _tell(batch: Sequence[Asked], outputs: Arrays) -> None:
-    """Give everyone the rows that are theirs."""
-    if len(batch) == 1:
-        if not batch[0].answer.done():
-            batch[0].answer.set_result(outputs)
-        return
-    begin = 0
-    for asked in batch:
-        end = begin + asked.packed.rows
-        if not asked.answer.done():
-            asked.answer.set_result({name: values[begin:end] for name, values in outputs.items()})
-        begin = end

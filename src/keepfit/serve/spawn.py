@@ -20,7 +20,7 @@ import msgspec
 from keepfit.core.errors import Refused
 from keepfit.serve.confine import FIRST_UID, Granted
 from keepfit.serve.courtesy import Pace, bring_back
-from keepfit.serve.frames import Incoming, Kind, send, told
+from keepfit.serve.frames import Frame, Incoming, Kind, Packed, framed, send, told
 
 _log = logging.getLogger(__name__)
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -70,6 +70,15 @@ class Child:
             return granted
         sentence = f"{left} threads which the model started while it was loaded give way to all others still"
         return replace(granted, missing=(*granted.missing, sentence))
+
+    def exchange(self, number: int, packed: Packed, patience: float) -> Frame:
+        """Ask one question and block for its answer; EOFError, OSError (TimeoutError) and ValueError as `Incoming`."""
+        self.connection.settimeout(patience)
+        send(self.connection, framed(Kind.ARRAYS, number, [packed]))
+        frame = Incoming().read(self.connection)
+        if frame is None or frame.number != number:
+            raise ValueError("an answer that nobody asked for")
+        return frame
 
     def end(self) -> int:
         """Kill the process with all that it started, and wait until it is gone; its exit status."""
