@@ -47,7 +47,7 @@ class File:
 
     def seekable(self) -> Any:
         """The bytes for readers that jump to and fro."""
-        return pa.PythonFile(self.open()) if self.system is not None else pa.memory_map(self.path)
+        return pa.PythonFile(self.open()) if self.system is not None else pa.OSFile(self.path)
 
     @cached_property
     def size(self) -> int:

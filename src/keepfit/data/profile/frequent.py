@@ -60,8 +60,13 @@ def survivors(counts: NDArray[N]) -> tuple[NDArray[np.intp], int | float]:
     """The places of the counts to keep, and what is taken off each of them: `frequent`, before values are looked at."""
     if counts.size <= KEPT:
         return np.arange(counts.size), 0
-    most = counts.max()
-    if most == counts.min():
-        return np.empty(0, np.intp), most.item()
-    less = np.partition(counts, counts.size - KEPT - 1)[counts.size - KEPT - 1]
-    return np.flatnonzero(counts > less), less.item()
+    less = _next_most(counts)
+    return np.flatnonzero(counts > less), less
+
+
+def _next_most(counts: NDArray[N]) -> int | float:
+    """The largest count after the KEPT largest."""
+    if counts.dtype.kind == "f":
+        return float(np.partition(counts, counts.size - KEPT - 1)[counts.size - KEPT - 1])
+    how_many = np.bincount(counts.astype(np.intp))  # counts are small and mostly equal, which selection is slow on
+    return int(how_many.size - 1 - np.searchsorted(np.cumsum(how_many[::-1]), KEPT + 1))

@@ -30,8 +30,8 @@ def measure_numbers(counted: Statistics, known: pa.Array, weights: Floats | None
     low, high = _ends(ordered)
     finite = ordered[low:high].astype(np.float64, copy=False)
     moments = moments_of(finite)
-    starts = _runs(ordered)
-    different, counts = ordered[starts], np.diff(starts, append=ordered.size)
+    starts, counts = runs(ordered)
+    different = ordered[starts]
     zero, after = np.searchsorted(finite, 0.0, "left"), np.searchsorted(finite, 0.0, "right")
     return replace(
         counted,
@@ -104,11 +104,14 @@ def _ends(ordered: NDArray[Any]) -> tuple[int, int]:
     return int(np.searchsorted(ordered, -np.inf, "right")), int(np.searchsorted(ordered, np.inf, "left"))
 
 
-def _runs(ordered: NDArray[Any]) -> NDArray[np.intp]:
-    """Where a value begins that is not the one before."""
+def runs(ordered: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where a value begins that is not the one before, and how often it comes."""
     if not ordered.size:
-        return np.empty(0, np.intp)
-    return np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
+        return np.empty(0, np.intp), np.empty(0, np.intp)
+    ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1, ordered.size)
+    starts = np.empty_like(ends)
+    starts[0], starts[1:] = 0, ends[:-1]
+    return starts, ends - starts
 
 
 def _frequent(different: NDArray[Any], counts: NDArray[Any]) -> Frequent:
@@ -123,7 +126,7 @@ def _weighted(values: NDArray[Any], weights: Floats) -> Weighted:
     finite = known & np.isfinite(values) & (weights > 0)
     order = np.argsort(values[finite], kind="stable")
     ordered, each = values[finite][order].astype(np.float64), weights[finite][order]
-    starts = _runs(ordered)
+    starts, _ = runs(ordered)
     sums = np.add.reduceat(each, starts) if starts.size else np.empty(0)
     total = float(each.sum())
     mean = float(np.average(ordered, weights=each)) if total else 0.0

@@ -14,6 +14,7 @@ from pyarrow import types
 from keepfit.data.profile.distinct import distinct
 from keepfit.data.profile.frequent import Frequent, frequent, survivors
 from keepfit.data.profile.hashing import hash_texts, spans
+from keepfit.data.profile.numbers import runs
 from keepfit.data.profile.quantiles import Floats
 from keepfit.data.profile.statistics import Lengths, Statistics, Weighted
 
@@ -71,10 +72,7 @@ def _by_hashes(counted: Statistics, known: pa.Array) -> Statistics:
     texts = known.filter(pa.array(filled)) if empty else known
     hashes = hash_texts(texts)
     ordered = np.sort(hashes)
-    starts = (
-        np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1]) if ordered.size else np.empty(0, int)
-    )
-    counts = np.diff(starts, append=ordered.size)
+    starts, counts = runs(ordered)
     kept, less = survivors(counts)
     invalid = _invalid(texts)
     found = Frequent(shortfall=less)
