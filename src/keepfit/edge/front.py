@@ -32,6 +32,7 @@ from keepfit.core.places import Places
 from keepfit.core.registry import from_plain
 from keepfit.core.service import Serving
 from keepfit.serve.capture import Capture, ticker
+from keepfit.serve.events import Events
 from keepfit.serve.http import Door
 from keepfit.serve.intake import Intake
 from keepfit.serve.measured import measured
@@ -79,11 +80,15 @@ class Front:
         self._slots = Slots(order.service, Trees(places.trees).path, self._serving)
         self._capture: Capture | None = None
         self._shadow: Capture | None = None
+        self._events: Events | None = None
         self._intake: Intake | None = None
         if order.capture:
             root, name = places.stream(order.service), f"w{order.index}"
-            self._capture = Capture(SegmentWriter(root, name))
-            self._shadow = Capture(SegmentWriter(places.shadow(order.service), name))
+            sample = self._serving.sample
+            self._events = Events(self._serving.sink, order.service) if self._serving.sink else None
+            self._capture = Capture(SegmentWriter(root, name), sample=sample, listener=self._events)
+            shadow = SegmentWriter(places.shadow(order.service), name)
+            self._shadow = Capture(shadow, room=50_000, size=2**25, sample=sample, first=self._capture)
             self._labels = LabelWriter(root, name)
             self._intake = Intake(
                 Stream(root),
@@ -93,7 +98,12 @@ class Front:
                 grace=_GRACE if order.workers > 1 else 0.0,
             )
         self._plane = Plane(
-            self._slots, now=ticker(clock), capture=self._capture, shadow=self._shadow, intake=self._intake
+            self._slots,
+            now=ticker(clock),
+            capture=self._capture,
+            shadow=self._shadow,
+            intake=self._intake,
+            events=self._events,
         )
         application = Application(self._plane, everyone=self._everyone)
         self._door = Door(application.respond, limit=self._serving.body)
@@ -249,6 +259,8 @@ class Front:
         for capture in (self._capture, self._shadow):
             if capture:
                 await asyncio.to_thread(capture.close)
+        if self._events:
+            await asyncio.to_thread(self._events.close)
         self._plane.close()
 
 

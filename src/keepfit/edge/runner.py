@@ -175,6 +175,7 @@ class Runner:
             await self._commit(wanted)
         replies = await self._fronts.ask({"do": "commit"}, patience=_COMMIT, or_end=True)
         committed = time.perf_counter()
+        self._fronts.totals.count("keepfit_swaps_total", "Swaps committed on all front workers.", service=self._service)
         _log.info("slots.swapped service=%s before=%s after=%s", self._service, _told(before), _told(wanted))
         return {
             **self._said(),

@@ -48,7 +48,7 @@ class Text:
             end, _, edge = end.partition(" ")
             said = {**self._labels, **labels} | ({"le": edge} if edge else {})
             shown = ",".join(f'{label}="{_escaped(content)}"' for label, content in said.items())
-            family.series[f"{name}{end}{{{shown}}}"] = value
+            family.series[f"{name}{end}{{{shown}}}" if shown else name + end] = value
 
     def __str__(self) -> str:
         return rendered(self._families)
@@ -61,6 +61,12 @@ class Totals:
         self._started = started
         self._past: Families = {}
         self._heard: dict[int, str] = {}
+
+    def count(self, name: str, help: str, **labels: object) -> None:
+        """Count something that the runner itself did."""
+        text = Text(labels)
+        text.number(name, 1, help)
+        _add(self._past, read(str(text)))
 
     def hear(self, process: int, text: str) -> None:
         """Take what a worker says now, in place of what it said before."""

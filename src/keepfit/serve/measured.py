@@ -28,6 +28,12 @@ def measured(plane: Plane) -> str:
     }
     for name, (value, help) in counts.items():
         text.number(f"keepfit_{name}_total", value, help)
+    if plane.cache is not None:
+        text.number("keepfit_cache_hits_total", plane.cache.hits, "Requests answered from the cache.")
+        text.number("keepfit_cache_misses_total", plane.cache.misses, "Requests the cache had no answer for.")
+    if plane.events is not None:
+        text.number("keepfit_events_sent_total", plane.events.sent, "Exchanges the sink was told of.")
+        text.number("keepfit_events_dropped_total", plane.events.dropped, "Exchanges it was not told of.")
     _tell_now(plane, text)
     return str(text)
 
@@ -38,6 +44,9 @@ def _tell_now(plane: Plane, text: Text) -> None:
     live = first.live if first else None
     text.number("keepfit_ready", int(live is not None), "Whether there is a live Version.")
     text.number("keepfit_live_version", live.version if live else 0, "The live Version.")
-    leases = sum(routing.leases for deployment in slots.majors.values() for routing in deployment.all)
+    routings = [routing for deployment in slots.majors.values() for routing in deployment.all]
+    leases = sum(routing.leases for routing in routings)
     text.number("keepfit_leases", leases, "Requests being answered off the event loop.")
+    waiting = sum(getattr(routing.predictor, "waiting", 0) for routing in routings)
+    text.number("keepfit_queue_depth", waiting, "Requests that wait for a model's process.")
     text.number("keepfit_draining", slots.draining, "Versions that left and are still answering.")

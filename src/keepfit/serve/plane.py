@@ -15,7 +15,8 @@ import zlib
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar, cast
+from time import perf_counter
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 import numpy as np
@@ -24,11 +25,13 @@ from numpy.typing import NDArray
 from keepfit.core.errors import Conflict, NotFound, SignatureInvalid, Unavailable
 from keepfit.core.nouns import RECORD_ID
 from keepfit.core.protocols import Remote
+from keepfit.serve.cache import Cache
 from keepfit.serve.capture import Capture
+from keepfit.serve.events import Events
 from keepfit.serve.intake import Intake
 from keepfit.serve.routing import Routing
 from keepfit.serve.slot import Deployment, Slots
-from keepfit.serve.tally import Tally
+from keepfit.serve.tally import Answering, Tally
 from keepfit.serve.wire.tables import numpy_type
 
 LONGEST_ID = 200
@@ -50,6 +53,16 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
     trace: str = ""
 
 
+class _Begun(NamedTuple):
+    """Who answers what, since when (microseconds since 1970), where that is counted, and its key in the cache."""
+
+    routing: Routing
+    inputs: Arrays
+    micros: int
+    counted: Answering
+    key: bytes
+
+
 class Plane:
     """Answers Exchanges with what the Slots hold."""
 
@@ -61,11 +74,15 @@ class Plane:
         capture: Capture | None = None,
         shadow: Capture | None = None,
         intake: Intake | None = None,
+        events: Events | None = None,
     ) -> None:
         self.slots = slots
         self.tally = Tally()
         self.capture = capture
         self.intake = intake
+        self.events = events
+        self.cache = Cache(slots.serving.cache) if slots.serving.cache else None
+        self._queued = self.tally.sizes("parallel_request_queue", "As MLServer calls it.")
         self.mirrored = self.unmirrored = 0
         self._now = now
         self.shadow = shadow
@@ -94,11 +111,31 @@ class Plane:
         if canary is not None and not asked.pinned and _drawn(asked):
             routing, inputs = canary, _widened(canary, inputs)
         micros = self._now()
-        if len(asked.ids) <= routing.quick:
+        counted = routing.counted.get("canary" if routing is canary else "live") or self._counted(asked, routing)
+        key = b""
+        if self.cache is not None:
+            key, known = self.cache.find(routing.digest, inputs)
+            if known is not None:
+                counted.add(len(asked.ids), 0.0)
+                return self._finished(asked, routing, inputs, known, micros, encode)
+        if len(asked.ids) > routing.quick:
+            self.slots.lease(routing)
+            return self._waited(asked, _Begun(routing, inputs, micros, counted, key), encode)
+        began = perf_counter()
+        try:
             outputs = routing.predictor.predict(inputs)
-            return self._finished(asked, routing, inputs, outputs, micros, encode)
-        self.slots.lease(routing)
-        return self._waited(asked, routing, inputs, micros, encode)
+        except Exception:
+            counted.fail()
+            raise
+        counted.add(len(asked.ids), perf_counter() - began)
+        if self.cache is not None:
+            self.cache.keep(key, outputs)
+        return self._finished(asked, routing, inputs, outputs, micros, encode)
+
+    def _counted(self, asked: Exchange, routing: Routing) -> Answering:
+        slot = "canary" if routing is asked.deployment.canary else "live"
+        found = routing.counted[slot] = self.tally.version(asked.deployment.name, routing.version, slot)
+        return found
 
     async def until(self, done: asyncio.Future[None]) -> None:
         """Wait, as long as a request may, for a swap that holds only one Version at a time."""
@@ -125,10 +162,21 @@ class Plane:
         await intake.accept(ids, labels)
         return len(ids)
 
-    async def _waited(
-        self, asked: Exchange, routing: Routing, inputs: Arrays, micros: int, encode: Callable[[Routing, Arrays], T]
-    ) -> T:
+    async def _waited(self, asked: Exchange, begun: _Begun, encode: Callable[[Routing, Arrays], T]) -> T:
         """Predict off the event loop, with a Routing leased until that has ended, whoever still waits for it."""
+        routing, inputs, micros, counted, key = begun
+        began = perf_counter()
+        try:
+            outputs = await self._awaited(asked, routing, inputs)
+        except Exception:
+            counted.fail()
+            raise
+        counted.add(len(asked.ids), perf_counter() - began)
+        if self.cache is not None:
+            self.cache.keep(key, outputs)
+        return self._finished(asked, routing, inputs, outputs, micros, encode)
+
+    async def _awaited(self, asked: Exchange, routing: Routing, inputs: Arrays) -> Arrays:
         inline, patience = not hasattr(routing.predictor, "ask"), asked.deadline or self.slots.serving.deadline
         try:
             answering = self._elsewhere(routing, inputs)
@@ -138,16 +186,16 @@ class Plane:
         answering.add_done_callback(lambda _: self.slots.release(routing))
         try:
             if not inline and asked.deadline is None:  # a Remote keeps the Service's deadline by itself
-                outputs = await answering
-            else:  # a thread cannot be stopped, a request that waits for a process can be taken back
-                outputs = await asyncio.wait_for(asyncio.shield(answering) if inline else answering, patience)
+                return await answering
+            # a thread cannot be stopped, a request that waits for a process can be taken back
+            return await asyncio.wait_for(asyncio.shield(answering) if inline else answering, patience)
         except TimeoutError as error:
             raise Unavailable(f"no answer within {patience:g} s", code="deadline") from error
-        return self._finished(asked, routing, inputs, outputs, micros, encode)
 
     def _elsewhere(self, routing: Routing, inputs: Arrays) -> asyncio.Future[Arrays]:
         if not hasattr(routing.predictor, "ask"):
             return asyncio.get_running_loop().run_in_executor(self._threads, routing.predictor.predict, inputs)
+        self._queued.add(getattr(routing.predictor, "waiting", 0))
         return cast("Remote", routing.predictor).ask(inputs)
 
     def _finished(
@@ -160,7 +208,7 @@ class Plane:
         encode: Callable[[Routing, Arrays], T],
     ) -> T:
         if self.capture is not None:
-            self.capture.add(routing.form, asked.ids, micros, inputs, outputs)
+            self.capture.add(routing.form, asked.ids, micros, inputs, outputs, asked.trace)
         if asked.deployment.shadow is not None:
             self._mirror(asked, asked.deployment.shadow, micros)
         return encode(routing, outputs)
@@ -178,19 +226,21 @@ class Plane:
             return
         self._mirroring += 1
         self.slots.lease(shadow)
-        answering.add_done_callback(partial(self._mirrored, asked.ids, shadow, inputs, micros))
+        answering.add_done_callback(partial(self._mirrored, asked, shadow, inputs, micros))
 
     def _mirrored(
-        self, ids: list[str], shadow: Routing, inputs: Arrays, micros: int, answered: asyncio.Future[Arrays]
+        self, asked: Exchange, shadow: Routing, inputs: Arrays, micros: int, answered: asyncio.Future[Arrays]
     ) -> None:
         self._mirroring -= 1
         self.slots.release(shadow)
         if answered.cancelled() or answered.exception() is not None:
             self.unmirrored += 1
+            self.tally.version(asked.deployment.name, shadow.version, "shadow").fail()
             return
         self.mirrored += 1
+        self.tally.version(asked.deployment.name, shadow.version, "shadow").add(len(asked.ids), 0.0)
         if self.shadow is not None:
-            self.shadow.add(shadow.form, ids, micros, inputs, answered.result())
+            self.shadow.add(shadow.form, asked.ids, micros, inputs, answered.result(), asked.trace)
 
 
 def _drawn(asked: Exchange) -> bool:

@@ -22,6 +22,8 @@ from keepfit.serve.http import TEXT, Answer, Request, refusal
 from keepfit.serve.measured import measured
 from keepfit.serve.plane import Plane
 from keepfit.serve.slot import Between
+from keepfit.serve.tally import Way
+from keepfit.serve.trace import Trace, begun, received
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +72,8 @@ class Application:
         self._plane = plane
         self._everyone = everyone
         self._exact: dict[str, dict[str, Callable[..., Found]]] = {}
+        self._ways: dict[tuple[str, str], Way] = {}
+        self._tracing = bool(plane.slots.serving.sink)  # who is told of exchanges is told which belong together
         self._patterns: list[tuple[list[str], str, Callable[..., Found]]] = []
         for route in (Route("GET", "/metrics", self._metrics), *(r for door in _DOORS for r in door(plane))):
             self._join(route)
@@ -77,24 +81,25 @@ class Application:
     def respond(self, request: Request) -> Found:
         """The answer to one request: at once where nothing has to be waited for."""
         began = perf_counter()
+        trace = _continued(request) if self._tracing or b"traceparent" in request.headers else None
         try:
             found = self._found(request)
         except Between as swap:
-            return self._later(self._again(request, swap), began, request)
+            return self._later(self._again(request, swap), began, request, trace)
         except Exception as error:  # noqa: BLE001  # one request that fails must not end the others
             found = _told(error, request.path)
         if not isinstance(found, Answer):
-            return self._later(found, began, request)
-        self._plane.tally.add(found.status, perf_counter() - began)
-        return found
+            return self._later(found, began, request, trace)
+        self._plane.tally.add(found.status, perf_counter() - began, self._ways.get((request.method, request.path)))
+        return found if trace is None else found._replace(headers=found.headers + trace.headers)
 
-    async def _later(self, found: Awaitable[Answer], began: float, request: Request) -> Answer:
+    async def _later(self, found: Awaitable[Answer], began: float, request: Request, trace: Trace | None) -> Answer:
         try:
             answer = await found
         except Exception as error:  # noqa: BLE001  # as above
             answer = _told(error, request.path)
-        self._plane.tally.add(answer.status, perf_counter() - began)
-        return answer
+        self._plane.tally.add(answer.status, perf_counter() - began, self._ways.get((request.method, request.path)))
+        return answer if trace is None else answer._replace(headers=answer.headers + trace.headers)
 
     async def _again(self, request: Request, swap: Between) -> Answer:
         """Answer when the swap that makes room for the new Version by letting the old one go is through."""
@@ -110,6 +115,7 @@ class Application:
                 partial(route.function, model=self._plane.slots.service) if path != route.pattern else route.function
             )
             self._exact.setdefault(path, {})[route.method] = function
+            self._ways[route.method, path] = self._plane.tally.way(route.method, path)
         if "{" in route.pattern:
             self._patterns.append((route.pattern.split("/"), route.method, route.function))
 
@@ -166,6 +172,13 @@ def _of_method(methods: dict[str, Callable[..., Found]], request: Request) -> Ca
         taken = " and ".join(methods)
         raise Invalid(f"{request.path} takes {taken}, not {request.method}", code="method_not_allowed")
     return function
+
+
+def _continued(request: Request) -> Trace:
+    """The trace of a request from here on; its header now names our own span."""
+    trace = received(request.headers) or begun()
+    request.headers[b"traceparent"] = trace.parent.encode()
+    return trace
 
 
 def _told(error: Exception, path: str) -> Answer:

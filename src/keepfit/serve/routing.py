@@ -15,7 +15,10 @@ from keepfit.core.service import Serving
 from keepfit.serve.capture import Form
 from keepfit.serve.http import JSON
 from keepfit.serve.loading import golden, load, rehearse
+from keepfit.serve.tally import Answering
 from keepfit.serve.wire import Inference, Labels, Rows
+
+Mask = tuple[str, ...]
 
 _QUICK = 0.002  # seconds that a model in this process may hold up the event loop
 _MOST = 256  # rows it may answer there however quick it is
@@ -24,10 +27,13 @@ _MOST = 256  # rows it may answer there however quick it is
 class Routing:
     """One loaded Version, the wires it is spoken to by, and how many requests hold it.
 
-    `quick` is the number of rows it may answer on the event loop: 0 for a model in a process of its own.
+    `quick` is the number of rows it may answer on the event loop: 0 for a model in a process of its own. `counted` is
+    what it answered, by Slot.
     """
 
-    def __init__(self, service: str, held: Held, bundle: Bundle, predictor: Predictor, quick: int = _MOST) -> None:
+    def __init__(
+        self, service: str, held: Held, bundle: Bundle, predictor: Predictor, quick: int = _MOST, *, mask: Mask = ()
+    ) -> None:
         self.version: int = held.version
         self.digest: Digest = held.digest
         self.bundle = bundle
@@ -36,7 +42,8 @@ class Routing:
         self.inference = Inference(service, held.version, held.digest, bundle.signature)
         self.rows = Rows(bundle.signature)
         self.labels = Labels(bundle.label, bundle.task, bundle.classes) if bundle.label else None
-        self.form = Form(held.version, bundle.signature)
+        self.form = Form(held.version, bundle.signature, mask)
+        self.counted: dict[str, Answering] = {}
         self.headers = JSON + b"keepfit-version: %d\r\nkeepfit-bundle: %s\r\n" % (held.version, held.digest.encode())
         self.leases = 0
 
@@ -56,7 +63,7 @@ def open_routing(service: str, held: Held, directory: Path, aside: bool, serving
                 f"v{held.version} misses its golden examples by {error:.3g}; at most {bundle.tolerance:g} is allowed",
                 code="golden",
             )
-        return Routing(service, held, bundle, predictor, _quick(directory, bundle, predictor))
+        return Routing(service, held, bundle, predictor, _quick(directory, bundle, predictor), mask=serving.mask)
     except (ModelFault, Invalid) as error:
         predictor.close()
         raise Refused(f"v{held.version} fails on its golden examples: {error}", code="golden") from error

@@ -157,6 +157,9 @@ def test_saying_it_again_is_not_counting_it_again() -> None:
     for _ in range(2):
         totals.forget(1)
         assert of(str(totals), "keepfit_requests_total", service="toy", status=200) == 2
+    totals.count("keepfit_swaps_total", "Swaps.")
+    totals.count("keepfit_swaps_total", "Swaps.")
+    assert of(str(totals), "keepfit_swaps_total") == 2
 
 
 def test_any_label_can_be_read_back() -> None:

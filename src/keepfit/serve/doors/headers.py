@@ -39,6 +39,11 @@ def unsupported(request: Request, *taken: str) -> Invalid:
     )
 
 
+def traced(request: Request) -> str:
+    """The trace the request belongs to, with our own span, as it was continued before any door saw it; "" for none."""
+    return request.headers.get(b"traceparent", b"").decode()
+
+
 def deadline(request: Request, most: float, micros: int = 0) -> float | None:
     """Seconds that the caller waits, by `X-Request-Timeout` (seconds) and a wire's own microseconds, at most `most`."""
     said = request.headers.get(b"x-request-timeout")

@@ -52,7 +52,8 @@ class InferenceDoor:
         patience = None
         if call.timeout or b"x-request-timeout" in headers:
             patience = deadline(request, plane.slots.serving.deadline, call.timeout)
-        asked = Exchange(deployment, routing, plane.ids(id, call.rows), call.inputs, bool(version), patience)
+        trace = headers[b"traceparent"].decode() if b"traceparent" in headers else ""
+        asked = Exchange(deployment, routing, plane.ids(id, call.rows), call.inputs, bool(version), patience, trace)
 
         def encode(answering: Routing, outputs: Arrays) -> Answer:
             if call.binary:

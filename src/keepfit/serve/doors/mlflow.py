@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from keepfit.core.errors import Unavailable
 from keepfit.serve.doors import Found, Route
-from keepfit.serve.doors.headers import content_type, deadline, expect_json
+from keepfit.serve.doors.headers import content_type, deadline, expect_json, traced
 from keepfit.serve.http import Answer, Request
 from keepfit.serve.plane import Arrays, Exchange, Plane
 from keepfit.serve.routing import Routing
@@ -46,7 +46,8 @@ class MlflowDoor:
             expect_json(request)
             rows, inputs = wire.decode(request.body)
         patience = deadline(request, plane.slots.serving.deadline)
-        asked = Exchange(deployment, routing, [plane.mint() for _ in range(rows)], inputs, False, patience)
+        ids = [plane.mint() for _ in range(rows)]
+        asked = Exchange(deployment, routing, ids, inputs, False, patience, traced(request))
 
         def encode(answering: Routing, outputs: Arrays) -> Answer:
             return Answer(200, answering.headers, self._wire(answering).encode(outputs))

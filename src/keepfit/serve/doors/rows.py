@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 
 from keepfit.core.errors import SignatureInvalid
 from keepfit.serve.doors import Found, Route, json
-from keepfit.serve.doors.headers import deadline, expect_json
+from keepfit.serve.doors.headers import deadline, expect_json, traced
 from keepfit.serve.http import Answer, Request
 from keepfit.serve.plane import LONGEST_ID, Arrays, Exchange, Plane
 from keepfit.serve.routing import Routing
@@ -39,7 +39,8 @@ class RowsDoor:
         def encode(answering: Routing, outputs: Arrays) -> Answer:
             return Answer(200, answering.headers, answering.rows.encode(ids, outputs, single=batch.single))
 
-        return self._plane.answer(Exchange(deployment, routing, ids, batch.inputs, False, patience), encode)
+        asked = Exchange(deployment, routing, ids, batch.inputs, False, patience, traced(request))
+        return self._plane.answer(asked, encode)
 
     def labels(self, request: Request, model: str = "") -> Found:
         """Take labels, durably."""

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from keepfit.core.errors import SignatureInvalid
 from keepfit.core.signature import Signature
 from keepfit.serve.doors import Found, Route
-from keepfit.serve.doors.headers import content_type, deadline, unsupported
+from keepfit.serve.doors.headers import content_type, deadline, traced, unsupported
 from keepfit.serve.http import JSON, Answer, Request
 from keepfit.serve.plane import LONGEST_ID, Arrays, Exchange, Plane
 from keepfit.serve.routing import Routing
@@ -63,7 +63,8 @@ class TypedDoor:
             return Answer(200, named, body)
 
         patience = deadline(request, self._plane.slots.serving.deadline)
-        return self._plane.answer(Exchange(deployment, routing, ids, batch.inputs, deadline=patience), encode)
+        asked = Exchange(deployment, routing, ids, batch.inputs, False, patience, traced(request))
+        return self._plane.answer(asked, encode)
 
 
 def typed_of(name: str, routing: Routing) -> Typed:
