@@ -83,7 +83,8 @@ def main(runs: int) -> None:
     with tempfile.TemporaryDirectory() as place:
         for number, seed in enumerate(SEEDS):
             (Path(place) / str(number)).write_bytes(seed)
-        atheris.Setup([sys.argv[0], f"-runs={runs}", "-seed=1", "-max_len=400", "-verbosity=0", place], once)
+        options = [f"-runs={runs}", "-seed=1", "-max_len=400", "-verbosity=0", f"-artifact_prefix={place}/"]
+        atheris.Setup([sys.argv[0], *options, place], once)
         atheris.Fuzz()
 
 

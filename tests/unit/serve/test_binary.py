@@ -135,7 +135,7 @@ NAN, INFINITE = (np.full((1, 20), value, np.float32).tobytes() for value in (np.
         ([raw("x", "FP32", [1, 20], 76)], X[:-4], None, "wrong_shape"),
         ([raw("x", "FP32", [2, 20], 80)], X, None, "wrong_shape"),
         ([raw("x", "FP32", [-1, 20], 80)], X, None, "wrong_shape"),
-        ([raw("x", "FP32", [2**63, 20], 80)], X, None, "wrong_shape"),
+        ([raw("x", "FP32", [2**63, 20], 80)], X, None, "too_many_rows"),
         ([raw("x", "FP32", [2**63, 2**63], 80)], X, None, "wrong_shape"),
         ([raw("x", "FP32", [0, 20], 0)], b"", None, "empty_batch"),
         ([raw("x", "FP64", [1, 20], 80)], X, None, "wrong_type"),

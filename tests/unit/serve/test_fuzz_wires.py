@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 FUZZER = Path(__file__).resolve().parents[2] / "fuzz_wires.py"
-RUNS = 20_000
+RUNS = 60_000
 
 
 def run(runs: int, *, breaking: str = "pass") -> subprocess.CompletedProcess[str]:

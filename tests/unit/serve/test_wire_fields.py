@@ -203,6 +203,15 @@ def test_rows_refuse_keys_that_come_twice(body: str) -> None:
     assert caught.value.code == "duplicate_key"
 
 
+def test_texts_that_are_not_utf8_are_refused() -> None:
+    """Wherever they are: a tensor's data is only looked at when its type is known."""
+    signature = Signature((Field("b", DType.BYTES),), OUT)
+    body = b'{"inputs":[{"name":"b","datatype":"BYTES","shape":[1],"data":["\xee"]}]}'
+    with pytest.raises(SignatureInvalid, match="utf-8") as caught:
+        Inference("m", 7, "abc", signature).decode(body)
+    assert caught.value.code == "invalid_json"
+
+
 def test_quotation_marks_in_texts_are_no_keys() -> None:
     """Texts may hold what looks like a key."""
     city = '"city": "inputs", "inputs" \\'
@@ -229,7 +238,7 @@ def test_shapes_no_computer_has(shape: list[int]) -> None:
     for signature in (SMALL, free):
         with pytest.raises(SignatureInvalid) as caught:
             infer(signature, [tensor("x", "FP64", shape, [])])
-        assert caught.value.code in ("wrong_shape", "empty_batch")
+        assert caught.value.code in ("wrong_shape", "empty_batch", "too_many_rows")
 
 
 def test_a_request_has_no_more_rows_than_can_be_kept() -> None:

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from keepfit.core.errors import SignatureInvalid
 from keepfit.core.signature import DType, Field
 from keepfit.serve.wire.binary import from_raw
-from keepfit.serve.wire.elements import MOST_ROWS, arrays_of, elements_type, enough, misfit, parsed, wrong_value
+from keepfit.serve.wire.elements import (
+    MOST_ROWS,
+    arrays_of,
+    elements_type,
+    enough,
+    invalid_json,
+    misfit,
+    parsed,
+    wrong_value,
+)
 from keepfit.serve.wire.requests import Tensor
 from keepfit.serve.wire.tables import numpy_type
 
@@ -48,7 +57,9 @@ class Reader:
             values = self._decode(tensor.data)
         except msgspec.ValidationError:
             values = self._flattened(tensor, len(shape))
-        except msgspec.DecodeError as error:  # the JSON was found sound before, so there is none
+        except (msgspec.DecodeError, ValueError) as error:  # texts in it were not looked at before
+            if tensor.data:
+                raise invalid_json(bytes(tensor.data), error) from error
             raise SignatureInvalid(f"input '{self._field.name}' has no data", code="missing_data") from error
         if shape[0] < 0 or len(values) != prod(shape):
             raise self._misshapen(tensor.shape, f"{len(values)} values")
