@@ -18,5 +18,5 @@ def manifest(directory: Path) -> Bundle:
         return registry.from_plain(Bundle, msgspec.json.decode(path.read_bytes()))
     except FileNotFoundError as error:
         raise Refused(f"{directory.name}: has no bundle.json, so it is no Bundle", code="corrupt") from error
-    except (msgspec.DecodeError, KeepfitError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeepfitError) as error:
         raise Refused(f"{path}: cannot be read: {error}", code="corrupt") from error

@@ -69,6 +69,8 @@ HOSTILE: dict[str, tuple[Spoil, str]] = {
     "no golden examples": (without("golden.parquet"), "no_golden"),
     "no manifest": (without("bundle.json"), "corrupt"),
     "a manifest that is no JSON": (file("bundle.json", b"{"), "corrupt"),
+    "a manifest that is no text": (file("bundle.json", b'{"\xff\xfe": 1}'), "corrupt"),
+    "a manifest that is deep": (file("bundle.json", b"[" * 100_000), "corrupt"),
     "a manifest of ten megabytes": (file("bundle.json", b" " * 10_000_000), "corrupt"),
     "a runtime nobody has": (manifest(runtime="haskell"), "unknown_runtime"),
     "another runtime than its model's": (manifest(runtime="xgboost"), "missing_model"),

@@ -63,7 +63,7 @@ def mlserver(found: Recognised, wishes: Wishes, scratch: Path, forms: dict[Kind,
     try:
         said = msgspec.json.decode(path.read_bytes())
         uri = str((said.get("parameters") or {}).get("uri") or "")
-    except (msgspec.DecodeError, AttributeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, AttributeError) as error:
         raise Refused(f"model-settings.json cannot be read: {error}") from error
     inner = recognise(_inside(found.path, uri)) if uri not in ("", ".", "./") else _beside(found.path, path.name)
     return forms[inner.kind](inner, wishes, scratch)

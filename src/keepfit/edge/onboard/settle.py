@@ -88,7 +88,7 @@ def _read(path: Path) -> Signature:
         return registry.from_plain(Signature, msgspec.json.decode(path.read_bytes()))
     except FileNotFoundError as error:
         raise NotFound(f"{path}: no such file; expected a Signature as JSON") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"{path}: is no JSON: {error}") from error
 
 

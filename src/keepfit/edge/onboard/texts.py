@@ -39,7 +39,7 @@ def is_xgboost(path: Path) -> bool:
 def _decoded(path: Path, data: bytes) -> Any:
     try:
         return msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused(
             f"{path}: begins as JSON and is broken: {error}; copy the file again", code="truncated"
         ) from error
