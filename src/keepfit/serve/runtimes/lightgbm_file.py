@@ -21,6 +21,7 @@ _OBJECTIVES = {
     "multiclass", "multiclassova", "cross_entropy", "cross_entropy_lambda", "lambdarank", "rank_xendcg", "custom", "",
 }  # fmt: skip
 _PARTS = re.compile(r"[\w]+(:[-+.\w]+)?|sqrt")
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*(e[-+]?\d{1,3})?|inf|nan)", re.ASCII | re.IGNORECASE)
 _MOST = 2**31 - 1
 
 
@@ -77,7 +78,7 @@ def _objective(text: str) -> tuple[str, dict[str, str]]:
 
 def _whole(lines: dict[str, str], name: str, low: int, high: int) -> int:
     text = lines.get(name, "")
-    if not re.fullmatch(r"-?\d{1,10}", text) or not low <= int(text) <= high:
+    if not re.fullmatch(r"-?[0-9]{1,10}", text) or not low <= int(text) <= high:
         raise Damaged(f"{name} is {text[:40]!r}, expected a whole number of {low} … {high}")
     return int(text)
 
@@ -92,11 +93,7 @@ def _check_head(head: dict[str, str], features: int) -> None:
 
 
 def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return "_" not in text
+    return _NUMBER.fullmatch(text) is not None
 
 
 def _check_trees(sizes: str, rest: str, features: int, outputs: int) -> str:
@@ -149,7 +146,7 @@ def _check_tree(tree: dict[str, str], what: str, features: int) -> None:
 
 def _integers(tree: dict[str, str], name: str, length: int, low: int, high: int) -> NDArray[np.int64]:
     parts = tree.get(name, "").split(" ")
-    if not all(re.fullmatch(r"-?\d{1,10}", part) for part in parts):
+    if not all(re.fullmatch(r"-?[0-9]{1,10}", part) for part in parts):
         raise Damaged(f"{name} are not whole numbers")
     return integers([int(part) for part in parts], name, length=length, low=low, high=high)
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import ctypes
 import sys
 from functools import cache
+from pathlib import Path
+
+from keepfit.core.nouns import Bundle
 
 _M_MMAP_THRESHOLD = -3  # <malloc.h>
 _LARGE = 2**20
