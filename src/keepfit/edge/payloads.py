@@ -58,9 +58,13 @@ class Contract:
         return Rows(Signature(self.signature.inputs, ()))
 
     def request(self, payload: Any) -> Said:
-        """A request's inputs; SignatureInvalid where they are not this Service's."""
-        rows = [_named(row, self.signature.inputs, "input") for row in _records(payload, self.signature, "inputs")]
-        batch = self._rows.decode(msgspec.json.encode(rows))
+        """A request's inputs, but for those it says are masked; SignatureInvalid where they are not this Service's."""
+        fields, hidden = self.signature.inputs, _masked(payload)
+        if hidden:
+            fields = tuple(field for field in fields if field.name not in hidden)
+        rows = [_named(row, fields, "input") for row in _records(payload, self.signature, "inputs")]
+        reader = Rows(Signature(fields, ())) if hidden else self._rows
+        batch = reader.decode(msgspec.json.encode(rows))
         return Said(_id(payload), 0, batch.rows, batch.inputs)
 
     def response(self, payload: Any) -> Said:
@@ -120,6 +124,13 @@ class Contract:
 def _id(payload: Any) -> str:
     found = payload.get("id") if isinstance(payload, dict) else None
     return found if isinstance(found, str) else ""
+
+
+def _masked(payload: Any) -> frozenset[str]:
+    """The fields another keepfit left out of what it tells."""
+    parameters = payload.get("parameters") if isinstance(payload, dict) else None
+    names = parameters.get("masked") if isinstance(parameters, dict) else None
+    return frozenset(names.split(",")) if isinstance(names, str) else frozenset()
 
 
 def _records(payload: Any, signature: Signature, side: str) -> list[Any]:

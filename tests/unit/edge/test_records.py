@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from keepfit.core.clock import ManualClock
@@ -27,6 +28,8 @@ from keepfit.edge.payloads import Contract
 from keepfit.edge.records import Inbox, events_of
 from keepfit.edge.status import Histories
 from keepfit.loop.targets import Local
+from keepfit.serve.events import told
+from keepfit.serve.forms import Form, Together
 from keepfit.store.ledger import Ledger
 from keepfit.store.streams import SegmentWriter, Stream
 
@@ -333,6 +336,35 @@ def test_nothing_is_forgotten_where_it_could_not_be_written(
                 inbox.take(events_of(*kserve("f", "response", {"outputs": OUTPUTS})), rules)
         assert inbox.counts().waiting == 1
         assert inbox.take(events_of(*kserve("f", "response", {"outputs": OUTPUTS})), rules).records == 2
+
+
+@pytest.mark.parametrize("mask", [(), ("origin", "probability")])
+def test_what_a_runner_tells_is_understood(elsewhere: Elsewhere, tmp_path: Path, mask: tuple[str, ...]) -> None:
+    """Our own events make the Records our own capture makes: the same ids, times, versions, values and masks."""
+    rules = contract(elsewhere)
+    form = Form(7, rules.signature, mask)
+    for names in (["own:0", "own:1"], ["a", "b"]):
+        inputs = {
+            "origin": np.array(["EWR", "JFK"], dtype=object),
+            "distance": np.array([1400, 200]),
+            "delay": np.array([2.5, np.nan]),
+            "cancelled": np.array([False, True]),
+        }
+        outputs = {"prediction": np.array(["yes", "no"], dtype=object), "probability": np.array([0.75, 0.25])}
+        together = Together.of([(form, names, 1_700_000_000_000_001, inputs, outputs, TRACE)])
+        assert together is not None
+        with closing(Inbox(tmp_path / names[0], now=lambda: NOW)) as inbox:
+            for event in told("flights", together, 0):
+                inbox.take(events_of({**event.headers, "content-type": "application/json"}, event.body), rules)
+        rows = Stream(tmp_path / names[0]).read().to_pylist()
+        assert [row["_id"] for row in rows] == names
+        assert {row["_version"] for row in rows} == {7}
+        assert {row["_time"] for row in rows} == {datetime(2023, 11, 14, 22, 13, 20, 1, tzinfo=UTC)}
+        assert {row["_trace"] for row in rows} == {TRACE}
+        assert [row["distance"] for row in rows] == [1400, 200]
+        assert [row["origin"] for row in rows] == ([None, None] if mask else ["EWR", "JFK"])
+        assert [row["_out_prediction"] for row in rows] == ["yes", "no"]
+        assert [row["_out_probability"] for row in rows] == ([None, None] if mask else [0.75, 0.25])
 
 
 def without(sent: Sent, *names: str, body: bytes | None = None, **other: str) -> Sent:
