@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,12 +16,17 @@ from typing import Any
 import httpx
 import pytest
 
-from keepfit.core.errors import Unavailable
-from keepfit.core.facts import Applied
+import toys
+from keepfit.core.errors import Conflict, Unavailable
+from keepfit.core.facts import Applied, Swapped
+from keepfit.core.nouns import Outcome
 from keepfit.core.places import Places
+from keepfit.core.registry import canonical
+from keepfit.edge.asked import Register, Swap
 from keepfit.edge.client import Client
 from keepfit.edge.scaffold import scaffold
 from keepfit.loop.targets import Local
+from keepfit.store.blobs import Trees
 from keepfit.store.ledger import Ledger
 
 _PATIENCE = 120.0  # seconds: the machine may be busy with other things
@@ -165,3 +171,88 @@ def test_down_ends_a_runner_whose_control_process_was_killed(project: Project) -
     project.wait(lambda: Client.of(project.places) is None)
     assert f"the runner of 'tumours' (process {runner}) stopped" in project.command("down").stdout
     assert project.target.process("tumours") == 0
+
+
+def test_a_bundle_passes_through_the_slots_of_a_running_service(project: Project, tmp_path: Path) -> None:
+    """Brought from outside it is judged and waits; shadow, canary, promotion and rollback are recorded Swaps."""
+    places, service = project.places, "tumours"
+    with Client.wait_for(places) as client:
+        digest = _altered(client, places, tmp_path / "brought")
+        brought = client.register(service, Register(digest=digest, origin="model.onnx"), wait=100)
+        assert brought.done, brought
+        assert client.status(service).live == 1
+        made = client.versions(service)[-1]
+        assert (made.number, made.origin, made.parent) == (2, "model.onnx", 0)
+        assert made.verdict is not None
+        assert any("Golden" in reason for reason in made.reasons)
+        with pytest.raises(Conflict, match="is v2 of 'tumours' already"):
+            client.register(service, Register(digest=digest, origin="again"))
+    assert "done: v2 is shadow" in project.command("swap", service, "2", "--slot", "shadow").stdout
+    forced = ("--force", "--reason", "looked at it") if made.verdict is not Outcome.PASS else ()
+    canary = project.command("swap", service, "2", "--slot", "canary", "--percent", "100", *forced)
+    assert canary.stdout == "done: v2 is canary for 1 of the requests\n", canary.stderr
+    inputs = (project.folder / "tumours.csv").read_text().splitlines()[0].split(",")[1:-1]
+    url = f"{project.target.address(service)}/predict"
+    answer = httpx.post(url, json=dict.fromkeys(inputs, 1.0), trust_env=False)
+    assert answer.headers["keepfit-version"] == "2"
+    shown = project.command("status").stdout
+    assert "live: v1" in shown
+    assert "canary: v2 100% of the requests" in shown
+    assert "done: v2 is live" in project.command("promote", service).stdout
+    assert "canary" not in project.command("status", service).stdout.split("loop")[0]
+    assert "done: v1 is live again" in project.command("rollback", service).stdout
+    facts = [row.fact for row in Ledger(places.ledger, readonly=True).facts(service, Swapped)]
+    assert [(fact.slot, fact.before, fact.after) for fact in facts] == [
+        ("live", 0, 1),
+        ("shadow", 0, 2),
+        ("canary", 0, 2),
+        ("live", 1, 2),
+        ("canary", 2, 0),
+        ("shadow", 2, 0),
+        ("live", 2, 1),
+    ]
+
+
+def _altered(client: Client, places: Places, into: Path) -> str:
+    """The first version's Bundle with another licence: another digest, the same answers."""
+    (first,) = client.versions("tumours")
+    shutil.copytree(Trees(places.trees).path(first.digest), into)
+    manifest = into / "bundle.json"
+    manifest.chmod(0o644)
+    manifest.write_bytes(canonical({**json.loads(manifest.read_bytes()), "licence": "MIT"}))
+    return Trees(places.trees).put(into)
+
+
+def test_a_contract_that_breaks_callers_is_told_field_by_field(project: Project, tmp_path: Path) -> None:
+    """The runner's list reaches the caller with its code; a major of its own takes the version."""
+    places, service = project.places, "tumours"
+    with Client.wait_for(places) as client:
+        made = toys.bundle(tmp_path / "toy")
+        manifest = made / "bundle.json"
+        manifest.write_text(manifest.read_text().replace('"service":"toy"', f'"service":"{service}"'))
+        digest = Trees(places.trees).put(made)
+        client.register(service, Register(digest=digest, origin="toy"), wait=100)
+        assert client.versions(service)[-1].verdict is Outcome.REFUSE
+        with pytest.raises(Conflict, match="was removed") as refused:
+            client.swap(service, Swap(version=2, forced=True, reason="try"))
+        assert refused.value.code == "breaking"
+    major = project.command("swap", service, "2", "--major", "2", "--force", "--reason", "other callers")
+    assert major.stdout == "done: v2 is live@2\n", major.stderr
+    url = project.target.address(service)
+    assert httpx.get(f"{url}/v2/models/{service}@2/ready", trust_env=False).status_code == 200
+    gone = project.command("abort", service, "--slot", "live", "--major", "2")
+    assert gone.stdout == "done: the live@2 slot is empty\n"
+
+
+def test_changed_settings_reach_the_running_runner(project: Project) -> None:
+    """Applied while it serves; the process stays, the limit is in force, and nobody restarts it."""
+    runner = project.target.process("tumours")
+    service = project.folder / "service.py"
+    text = service.read_text().replace("    monitors=", "    serving=Serving(body=2000),\n    monitors=")
+    service.write_text(text.replace("import Monitor,", "import Monitor, Serving,"))
+    assert "serving.body: 16777216 → 2000" in project.command("apply", "service.py").stdout
+    project.wait(lambda: project.target.serving("tumours").body == 2000)
+    large = httpx.post(f"{project.target.address('tumours')}/predict", content=b" " * 3000, trust_env=False)
+    assert large.status_code == 413
+    assert project.target.process("tumours") == runner
+    assert project.answers()
