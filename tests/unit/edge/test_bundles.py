@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import toys
 from keepfit.core.errors import Conflict, KeepfitError, NotFound, Refused
 from keepfit.core.facts import VersionRegistered
 from keepfit.core.places import Places
-from keepfit.core.signature import Compatibility, Signature
+from keepfit.core.signature import Compatibility
 from keepfit.edge.bundles import diff, opened, show, verify
 from keepfit.edge.packing import pack, unpack
 from keepfit.store.blobs import Trees, digest_of_tree
@@ -73,11 +72,12 @@ def test_verify(tmp_path: Path) -> None:
 
 def test_diff(tmp_path: Path) -> None:
     """Contract, settings, files, and how each answers the other's examples."""
-    wide = Signature(tuple(replace(field, nullable=True) for field in toys.TENSOR.inputs), toys.TENSOR.outputs)
     toys.bundle(tmp_path / "a")
-    toys.bundle(tmp_path / "b", bias=5.0, signature=wide)
+    toys.bundle(tmp_path / "b", bias=5.0)
     path = tmp_path / "b" / "bundle.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"licence": "MIT"}))
+    said = json.loads(path.read_text()) | {"licence": "MIT"}
+    said["signature"]["inputs"][0]["nullable"] = True
+    path.write_text(json.dumps(said))
     (tmp_path / "b" / "card.md").write_text("x")
     found = diff(tmp_path / "a", tmp_path / "b")
     assert found.contract.kind is Compatibility.WIDENING

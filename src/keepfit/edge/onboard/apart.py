@@ -33,11 +33,12 @@ def apart(module: str, *arguments: str | Path, seconds: float = SECONDS, memory:
     """
     with tempfile.TemporaryDirectory() as scratch:
         answer, log = Path(scratch) / "answer.json", Path(scratch) / "log"
-        one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        alike = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        alike["PYTHONHASHSEED"] = "0"
         command = [sys.executable, "-m", module, str(answer), str(memory), *map(str, arguments)]
         with log.open("wb") as file:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env={**os.environ, **one, "PYTHONHASHSEED": "0"}
+                command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env={**os.environ, **alike}
             )
             try:
                 status = process.wait(seconds)
