@@ -1,8 +1,9 @@
 """The process of one Version whose model is code, or which is loaded aside: the only place where user code serves.
 
 `python -m keepfit.serve.child DIRECTORY FD SERVER MEMORY PACE` holds itself to what it may do, loads the Bundle on a
-thread that gives way to all others, and answers frames on the socket FD until that is closed. SERVER is the process id
-it must not outlive, MEMORY its bytes (0: what the machine has), PACE how fast it may go.
+thread that gives way to all others, which also answers the first question (the rehearsal), and then answers on its main
+thread what comes over the socket FD until that is closed. SERVER is the process id it must not outlive, MEMORY its
+bytes (0: what the machine has), PACE how fast it may go.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from keepfit.serve.courtesy import Pace, pace_of, step_aside
 
 
 class _Loading(threading.Thread):
-    """Imports what answering needs and loads the Bundle, giving way where it is told to."""
+    """Imports what answering needs, loads the Bundle and has it rehearsed, giving way where it is told to."""
 
     def __init__(self, connection: socket.socket, granted: Granted, pace: Pace) -> None:
         super().__init__(name="keepfit-load")
@@ -35,6 +36,8 @@ class _Loading(threading.Thread):
         loaded = step_aside() if self._pace is Pace.LOADING else pace_of()
         host = import_module("keepfit.serve.host")  # here, so that NumPy and its like are imported at this pace too
         self.hosted = host.opened(self._connection, replace(self._granted, loaded=loaded))
+        if self.hosted is not None and self._pace is Pace.LOADING:
+            self.hosted.serve(1)
 
 
 def main(argv: list[str]) -> int:

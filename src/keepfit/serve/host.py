@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import socket
 import sys
@@ -30,17 +32,15 @@ class Host:
         self._inputs = Layout(bundle.signature.inputs)
         self._outputs = Layout(bundle.signature.outputs)
 
-    def serve(self) -> None:
-        """Say that the Bundle is loaded, and answer until the server is gone."""
+    def serve(self, questions: int | None = None) -> None:
+        """Answer so many questions, or (None) until the server is gone."""
         incoming = Incoming()
-        try:
-            self._connection.sendall(told(Kind.READY, 0, b""))
-            while True:
+        left = itertools.count() if questions is None else range(questions)
+        with contextlib.suppress(EOFError, OSError):  # the server is gone, and this process goes too
+            for _ in left:
                 frame = incoming.read(self._connection)
                 if frame is not None:
                     self._answer(frame)
-        except (EOFError, OSError):
-            return
 
     def _answer(self, frame: Frame) -> None:
         try:
@@ -61,10 +61,12 @@ def opened(connection: socket.socket, granted: Granted) -> Host | None:
         bundle = manifest(directory)
         _find_code(directory / "code")
         runtime: Runtime = registry.load("keepfit.runtimes", bundle.runtime)()
-        return Host(connection, bundle, runtime.load(directory, bundle))
+        host = Host(connection, bundle, runtime.load(directory, bundle))
     except BaseException as error:  # noqa: BLE001  # whatever a user's code raises is told to the server
         connection.sendall(told(Kind.FAULT, 0, _fault(error, "the model cannot be loaded:")))
         return None
+    connection.sendall(told(Kind.READY, 0, b""))
+    return host
 
 
 def _find_code(code: Path) -> None:

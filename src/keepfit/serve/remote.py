@@ -211,6 +211,7 @@ class Remote:
 
     def _hold(self, loop: AbstractEventLoop, child: Child) -> None:
         self._child = child
+        child.bring_back()  # for one that nobody rehearsed
         self._line = Line(loop, child.connection, heard=self._heard, lost=self._lost)
 
     def _go(self) -> None:

@@ -35,6 +35,7 @@ class Child:
         self.connection = connection
         self.began = time.monotonic()
         self.granted: Granted | None = None
+        self._back = False
 
     def await_ready(self, patience: float) -> None:
         """Block until the Bundle is loaded; Refused with what went wrong, and the process has ended then."""
@@ -43,7 +44,7 @@ class Child:
             granted = self._heard(Kind.GRANTED)  # before any code of the user's could have a say in it
             send(self.connection, [told(Kind.GRANTED, 0, b"")])
             self._heard(Kind.READY)
-            self.granted = self._brought_back(msgspec.json.decode(granted, type=Granted))
+            self.granted = msgspec.json.decode(granted, type=Granted)
         except Refused:
             self.end()
             raise
@@ -64,13 +65,6 @@ class Child:
             raise Refused(text, code=code or "corrupt")
         return frame.body
 
-    def _brought_back(self, granted: Granted) -> Granted:
-        left = bring_back(self.process.pid) if granted.loaded != granted.pace else 0
-        if not left:
-            return granted
-        sentence = f"{left} threads which the model started while it was loaded give way to all others still"
-        return replace(granted, missing=(*granted.missing, sentence))
-
     def exchange(self, number: int, packed: Packed, patience: float) -> Frame:
         """Ask one question and block for its answer; EOFError, OSError (TimeoutError) and ValueError as `Incoming`."""
         self.connection.settimeout(patience)
@@ -78,7 +72,18 @@ class Child:
         frame = Incoming().read(self.connection)
         if frame is None or frame.number != number:
             raise ValueError("an answer that nobody asked for")
+        self.bring_back()
         return frame
+
+    def bring_back(self) -> None:
+        """Once it has been rehearsed: threads that it started while it was loaded need give way no more."""
+        granted = self.granted
+        if self._back or granted is None or granted.loaded == granted.pace:
+            return
+        self._back = True
+        if left := bring_back(self.process.pid):
+            sentence = f"{left} threads which the model started while it was loaded give way to all others still"
+            self.granted = replace(granted, missing=(*granted.missing, sentence))
 
     def end(self) -> int:
         """Kill the process with all that it started, and wait until it is gone; its exit status."""

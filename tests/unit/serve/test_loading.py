@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -49,11 +50,14 @@ def test_aside_never_takes_the_processor_from_others(tmp_path: Path, runtime: st
         predictor.close()
 
 
-def test_loading_gives_way_and_answering_does_not(tmp_path: Path) -> None:
-    """The thread that loads goes behind all others; the one that answers never did."""
+def test_loading_and_rehearsing_give_way_and_answering_does_not(tmp_path: Path) -> None:
+    """The thread that loads and is asked first goes behind all others; the one that answers the rest never did."""
     _, predictor = load(models.coded(tmp_path / "b"))
     assert isinstance(predictor, Remote)
     try:
+        found = [json.loads(predictor.predict(models.x(1008))["says"][0])["scheduler"] for _ in range(3)]
+        assert found == [os.SCHED_IDLE, os.SCHED_OTHER, os.SCHED_OTHER]
+        assert predictor.granted is not None
         assert (predictor.granted.loaded, predictor.granted.pace) == ("idle", "normal")
         assert os.sched_getscheduler(predictor.process) == os.SCHED_OTHER
     finally:
