@@ -19,6 +19,7 @@ from keepfit.serve.runtimes.xgboost import Xgboost
 
 X, Y = frameworks.data()
 TENSOR = (Field("x", DType.FP32, (frameworks.WIDTH,)),)
+RAW = Signature(TENSOR, (Field("y", DType.FP32),))
 MANGLED = """
 import random, sys
 from dataclasses import replace
@@ -161,7 +162,7 @@ def _wrong(**fields: Any) -> Bundle:
             "takes 5 features",
         ),
         (_wrong(signature=Signature((Field("x", DType.BYTES),), frameworks.BINARY)), "is text"),
-        (_wrong(task=Task.REGRESSION, threshold=0.3), "only a binary task"),
+        (_wrong(task=None, threshold=0.3, signature=RAW), "only a binary task"),
     ],
 )
 def test_what_the_model_cannot_answer_is_refused(tmp_path: Path, bundle: Bundle, words: str) -> None:
