@@ -259,7 +259,10 @@ def reserved(host: str, port: int) -> socket.socket:
 
 def _bound(family: int, address: Any, *, shared: bool) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT if shared else socket.SO_REUSEADDR, 1)
+    # Always: connections inherit it, and those of a runner that was killed would keep the port from the next one.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     deadline = time.monotonic() + _LINGER
     while True:
         try:
