@@ -25,6 +25,7 @@ from keepfit.serve.plane import Arrays, Exchange, Plane
 from keepfit.serve.routes import status_of
 from keepfit.serve.routing import Routing
 from keepfit.serve.slot import Between, Deployment
+from keepfit.serve.trace import Trace, begun, received
 from keepfit.serve.wire.calls import Calls
 from keepfit.serve.wire.identifiers import camel
 from keepfit.serve.wire.protocol import SERVICE, messages
@@ -50,6 +51,7 @@ _FINAL = "triton_enable_empty_final_response"
 
 Reply = bytes | Awaitable[bytes]
 Answering = Callable[[bytes, Any], Reply]
+Marks = tuple[tuple[str, str], ...]
 
 
 class GrpcDoor:
@@ -64,10 +66,10 @@ class GrpcDoor:
         self._plane = plane
         self._messages = messages()
         self._parse = self._messages["ModelInferRequest"].FromString
-        self._calls: WeakKeyDictionary[Routing, tuple[Calls, tuple[tuple[str, str], ...]]] = WeakKeyDictionary()
+        self._calls: WeakKeyDictionary[Routing, tuple[Calls, Marks]] = WeakKeyDictionary()
         self._repository = RepositoryDoor(plane)
         self._server: Any = None
-        self._handlers = {f"/{SERVICE}/{name}": self._unary(answer) for name, answer in self._methods().items()}
+        self._handlers = {path: self._unary(path, answer) for path, answer in self._methods().items()}
         self._handlers[f"/{SERVICE}/ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(self._stream)
 
     async def start(self, address: str) -> None:
@@ -95,7 +97,7 @@ class GrpcDoor:
     # --- methods
 
     def _methods(self) -> dict[str, Answering]:
-        return {
+        methods: dict[str, Answering] = {
             "ModelInfer": self._infer,
             "ServerLive": lambda body, context: self._said("ServerLiveResponse", live=True),
             "ServerReady": self._server_ready,
@@ -106,6 +108,7 @@ class GrpcDoor:
             "RepositoryModelLoad": self._load,
             "RepositoryModelUnload": self._unload,
         }
+        return {f"/{SERVICE}/{name}": answer for name, answer in methods.items()}
 
     def _infer(self, body: bytes, context: Any) -> Reply:
         plane = self._plane
@@ -114,7 +117,7 @@ class GrpcDoor:
         routing = deployment.routing(message.model_version)
         call = self._wire(deployment, routing)[0].decode(message)
         id = call.id or plane.mint()
-        raw = bool(message.raw_input_contents)
+        raw, trace = bool(message.raw_input_contents), self._trace(context)
         asked = Exchange(
             deployment,
             routing,
@@ -122,11 +125,12 @@ class GrpcDoor:
             call.inputs,
             bool(message.model_version),
             self._patience(context, call.timeout),
+            trace.parent if trace else "",
         )
 
         def encode(answering: Routing, outputs: Arrays) -> bytes:
             calls, marks = self._wire(deployment, answering)
-            context.set_trailing_metadata(marks)
+            context.set_trailing_metadata(marks if trace is None else marks + _told_of(trace))
             return calls.encode(call, id, outputs, raw=raw)
 
         return plane.answer(asked, encode)
@@ -208,14 +212,16 @@ class GrpcDoor:
             routing = deployment.routing()
             typed = typed_of(model, routing)
             batch = typed.decode(typed.method(name), body, json=False)
-            ids = record_ids(self._plane, batch)
+            ids, trace = record_ids(self._plane, batch), self._trace(context)
 
             def encode(answering: Routing, outputs: Arrays) -> bytes:
-                context.set_trailing_metadata(self._wire(deployment, answering)[1])
+                marks = self._wire(deployment, answering)[1]
+                context.set_trailing_metadata(marks if trace is None else marks + _told_of(trace))
                 speaks = typed_of(model, answering)
                 return speaks.encode(speaks.method(name), ids, outputs, json=False)
 
-            asked = Exchange(deployment, routing, ids, batch.inputs, deadline=self._patience(context))
+            patience, parent = self._patience(context), trace.parent if trace else ""
+            asked = Exchange(deployment, routing, ids, batch.inputs, deadline=patience, trace=parent)
             return self._plane.answer(asked, encode)
 
         return answer
@@ -232,18 +238,20 @@ class GrpcDoor:
         model = service if match[1] is None else f"{service}@{match[1]}"
         if match[2] != camel(service) or model not in self._plane.slots.named:
             return None
-        return self._unary(self._typed(model, _METHODS[match[3]]))
+        return self._unary(path, self._typed(model, _METHODS[match[3]]))
 
-    def _unary(self, answer: Answering) -> Any:
+    def _unary(self, path: str, answer: Answering) -> Any:
+        way = self._plane.tally.way("GRPC", path)
+
         async def called(body: bytes, context: Any) -> bytes:
             began = perf_counter()
             try:
                 found = await self._answered(answer, body, context)
             except _Told as told:
-                self._plane.tally.add(told.status, perf_counter() - began)
+                self._plane.tally.add(told.status, perf_counter() - began, way)
                 code = self._grpc.StatusCode[_CODES.get(told.status, "INVALID_ARGUMENT")]
                 return await context.abort(code, told.sentence, (("keepfit-code", told.code),))  # type: ignore[no-any-return]
-            self._plane.tally.add(200, perf_counter() - began)
+            self._plane.tally.add(200, perf_counter() - began, way)
             return found
 
         return self._grpc.unary_unary_rpc_method_handler(called)
@@ -265,6 +273,15 @@ class GrpcDoor:
             _log.exception("request.failed door=grpc")
             raise _Told(500, "internal", f"an unexpected {type(error).__name__}") from error
 
+    def _trace(self, context: Any) -> Trace | None:
+        """The caller's trace; a new one where what came is none, or where somebody is told of exchanges."""
+        given = {
+            name.encode(): value.encode()
+            for name, value in context.invocation_metadata() or ()
+            if name in ("traceparent", "tracestate")
+        }
+        return received(given) or begun() if given or self._plane.slots.serving.sink else None
+
     def _patience(self, context: Any, micros: int = 0) -> float | None:
         """Seconds that the caller waits, None where it did not say."""
         remaining = context.time_remaining()
@@ -273,7 +290,7 @@ class GrpcDoor:
         most = self._plane.slots.serving.deadline
         return max(0.001, min(most, remaining or most, micros / 1e6 or most))
 
-    def _wire(self, deployment: Deployment, routing: Routing) -> tuple[Calls, tuple[tuple[str, str], ...]]:
+    def _wire(self, deployment: Deployment, routing: Routing) -> tuple[Calls, Marks]:
         found = self._calls.get(routing)
         if found is None:
             calls = Calls(deployment.name, routing.version, routing.digest, routing.bundle.signature, routing.inference)
@@ -297,6 +314,11 @@ class _Told(Exception):
     def __init__(self, status: int, code: str, sentence: str) -> None:
         super().__init__(sentence)
         self.status, self.code, self.sentence = status, code, sentence
+
+
+def _told_of(trace: Trace) -> Marks:
+    state = (("tracestate", trace.state),) if trace.state else ()
+    return (("traceparent", trace.parent), *state)
 
 
 class _Handlers:

@@ -63,7 +63,7 @@ class Calls:
             )
         outputs = [Wanted(said.name, _plain(said.parameters)) for said in message.outputs] if message.outputs else []
         request = Request(tensors, message.id, outputs, _plain(message.parameters) if message.parameters else None)
-        return self._inference.take(request, [*map(memoryview, raws)])
+        return self._inference.take(request, [memoryview(raw) for raw in raws])
 
     def encode(self, call: Call, id: str, outputs: dict[str, NDArray[Any]], *, raw: bool) -> bytes:
         """The serialised ModelInferResponse: the outputs asked for, or all, raw or in typed contents."""
