@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,6 @@ KEPT = 1000
 """So many values keep their counts."""
 
 Value = str | int | float
-N = TypeVar("N", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def frequent(counts: Mapping[Value, int | float], *, shortfall: int | float = 0)
     return Frequent(tuple(value for value, _ in pairs), tuple(count for _, count in pairs), shortfall)
 
 
-def survivors(counts: NDArray[N]) -> tuple[NDArray[np.intp], int | float]:
+def survivors(counts: NDArray[Any]) -> tuple[NDArray[np.intp], int | float]:
     """The places of the counts to keep, and what is taken off each of them: `frequent`, before values are looked at."""
     if counts.size <= KEPT:
         return np.arange(counts.size), 0
@@ -64,7 +63,7 @@ def survivors(counts: NDArray[N]) -> tuple[NDArray[np.intp], int | float]:
     return np.flatnonzero(counts > less), less
 
 
-def _next_most(counts: NDArray[N]) -> int | float:
+def _next_most(counts: NDArray[Any]) -> int | float:
     """The largest count after the KEPT largest."""
     if counts.dtype.kind == "f":
         return float(np.partition(counts, counts.size - KEPT - 1)[counts.size - KEPT - 1])

@@ -56,12 +56,13 @@ class Moments:
 
     def __or__(self, other: Moments) -> Moments:
         """Both together, by Chan, Golub and LeVeque (1979)."""
+        if not self.weight or not other.weight:
+            return self if self.weight else other
         weight = self.weight + other.weight
-        if not weight:
-            return self
         share, gap = other.weight / weight, other.mean - self.mean
+        mean = self.mean + gap * share if abs(gap) < _MOST else self.mean * (1 - share) + other.mean * share
         squares = self.squares + other.squares + gap * gap * self.weight * share
-        return Moments(weight, self.mean + gap * share, min(squares, _MOST))
+        return Moments(weight, mean, min(squares, _MOST))
 
     @property
     def deviation(self) -> float:
