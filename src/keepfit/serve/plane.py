@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from keepfit.core.errors import Conflict, NotFound, SignatureInvalid, Unavailable
+from keepfit.core.errors import Conflict, KeepfitError, NotFound, SignatureInvalid, Unavailable
 from keepfit.core.nouns import RECORD_ID
 from keepfit.core.protocols import Remote
 from keepfit.serve.cache import Cache
@@ -177,7 +177,7 @@ class Plane:
         return self._finished(asked, routing, inputs, outputs, micros, encode)
 
     async def _awaited(self, asked: Exchange, routing: Routing, inputs: Arrays) -> Arrays:
-        inline, patience = not hasattr(routing.predictor, "ask"), asked.deadline or self.slots.serving.deadline
+        inline, patience = routing.predictor.inline, asked.deadline or self.slots.serving.deadline
         try:
             answering = self._elsewhere(routing, inputs)
         except BaseException:
@@ -193,7 +193,7 @@ class Plane:
             raise Unavailable(f"no answer within {patience:g} s", code="deadline") from error
 
     def _elsewhere(self, routing: Routing, inputs: Arrays) -> asyncio.Future[Arrays]:
-        if not hasattr(routing.predictor, "ask"):
+        if routing.predictor.inline:
             return asyncio.get_running_loop().run_in_executor(self._threads, routing.predictor.predict, inputs)
         self._queued.add(getattr(routing.predictor, "waiting", 0))
         return cast("Remote", routing.predictor).ask(inputs)
@@ -221,7 +221,7 @@ class Plane:
         inputs = _widened(shadow, asked.inputs)
         try:
             answering = cast("Remote", shadow.predictor).ask(inputs)
-        except Unavailable:
+        except KeepfitError:
             self.unmirrored += 1
             return
         self._mirroring += 1

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from keepfit.core import registry
 from keepfit.core.errors import Conflict, KeepfitError, NotFound, Refused, Unavailable
-from keepfit.core.nouns import Digest, Held, Placement, Preserve, SlotName
+from keepfit.core.nouns import RECORD_ID, Digest, Held, Placement, Preserve, SlotName
 from keepfit.core.service import Serving
 from keepfit.core.signature import Compatibility, compare
 from keepfit.serve.courtesy import step_back
@@ -145,8 +145,10 @@ class Slots:
         try:
             await self._make_room(wanted)
             prepared = {major: await self._filled(major, placed) for major, placed in wanted.items()}
-            for major in now.keys() & prepared.keys():
-                _expect_compatible(now[major], prepared[major])
+            for major, deployment in prepared.items():
+                _expect_key(deployment)
+                if major in now:
+                    _expect_compatible(now[major], deployment)
         except BaseException:
             await self._restore(before)
             raise
@@ -290,6 +292,19 @@ def _held(placed: Placement) -> Iterator[tuple[Held, bool]]:
             yield held, False
     if placed.shadow is not None:
         yield placed.shadow, True
+
+
+def _expect_key(then: Deployment) -> None:
+    """Refused (`unknown_input`) where the canary is to be chosen by the value of an input that does not exist."""
+    key = then.placed.key
+    if then.canary is None or then.live is None or key in ("", RECORD_ID):
+        return
+    names = [field.name for field in then.live.bundle.signature.inputs]
+    if key not in names:
+        raise Refused(
+            f"the canary's key '{key}' is no input of '{then.name}'; expected one of: {', '.join(names)}, or {RECORD_ID}",
+            code="unknown_input",
+        )
 
 
 def _expect_compatible(now: Deployment, then: Deployment) -> None:

@@ -193,6 +193,21 @@ def test_a_shadow_cannot_be_asked(tmp_path: Path) -> None:
     play(story)
 
 
+def test_a_canary_is_chosen_by_an_input_there_is(tmp_path: Path) -> None:
+    """A key that no caller sends is refused before it could fail any request."""
+
+    async def story() -> None:
+        slots = slots_of(tmp_path, 1, 2)
+        await become(slots, Placement(held(1)))
+        with pytest.raises(Refused) as caught:
+            await slots.prepare({1: Placement(held(1), canary=held(2), share=0.5, key="customer")})
+        assert caught.value.code == "unknown_input"
+        await become(slots, Placement(held(1), canary=held(2), share=0.5, key="x"))
+        await slots.close()
+
+    play(story)
+
+
 def test_a_late_version_is_reported_once(tmp_path: Path) -> None:
     """A lease that is held longer than draining may take is a breach, counted once; the model stays for it."""
 
