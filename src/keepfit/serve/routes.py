@@ -169,8 +169,10 @@ def _given(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
 def _of_method(methods: dict[str, Callable[..., Found]], request: Request) -> Callable[..., Found]:
     function = methods.get(request.method)
     if function is None:
-        taken = " and ".join(methods)
-        raise Invalid(f"{request.path} takes {taken}, not {request.method}", code="method_not_allowed")
+        told = f"{request.path:.200} takes {' and '.join(methods)}, not {request.method}"
+        refused = refusal(405, "method_not_allowed", told)
+        allow = b"allow: %b\r\n" % ", ".join(methods).encode()  # RFC 9110, 15.5.6
+        return lambda *_, **__: refused._replace(headers=refused.headers + allow)
     return function
 
 

@@ -110,6 +110,14 @@ def test_a_deadline_is_kept(tmp_path: Path) -> None:
         assert found.said("POST", INFER, RIGHT | {"parameters": {"timeout": 5_000_000}})[0] == 200
 
 
+@pytest.mark.parametrize("path", [INFER, "/v2/models/toy/versions/2/infer", "/v2/repository/models/x/load", "/predict"])
+def test_another_method_is_told_which_one(served: Answering, path: str) -> None:
+    """405 with the header that says what is taken."""
+    answer = served.ask("DELETE", path)
+    assert (answer.status, json.loads(answer.body)["code"]) == (405, "method_not_allowed")
+    assert b"\r\nallow: POST\r\n" in answer.headers
+
+
 def test_raw_outputs_come_with_their_header(served: Answering) -> None:
     """The media type, the length of the JSON, and which version answered."""
     answer = served.ask("POST", INFER, RIGHT | {"parameters": {"binary_data_output": True}})
