@@ -29,7 +29,7 @@ from keepfit.core.errors import KeepfitError
 from keepfit.core.imports import do_without
 from keepfit.core.nouns import Placement
 from keepfit.core.places import Places
-from keepfit.core.registry import from_plain
+from keepfit.core.registry import from_plain, to_plain
 from keepfit.core.service import Serving
 from keepfit.serve.capture import Capture, ticker
 from keepfit.serve.events import Events
@@ -38,6 +38,7 @@ from keepfit.serve.intake import Intake
 from keepfit.serve.measured import measured
 from keepfit.serve.plane import Plane
 from keepfit.serve.routes import Application
+from keepfit.serve.routing import Routing
 from keepfit.serve.slot import Slots
 from keepfit.store.blobs import Trees
 from keepfit.store.streams import LabelWriter, SegmentWriter, Stream
@@ -123,7 +124,7 @@ class Front:
 
     async def serve(self) -> None:
         """Load what is committed, listen, answer and obey until the runner ends or says `drain`."""
-        reader, self._writer = await asyncio.open_connection(sock=socket.socket(fileno=self._order.channel))
+        reader, self._writer = await asyncio.open_connection(sock=socket.socket(fileno=self._order.channel), limit=2**22)
         await self._load()
         if grpc := self._grpc():
             await grpc.start(self._order.grpc)
@@ -247,6 +248,8 @@ class Front:
             "leases": sum(routing.leases for routing in routings),
             "draining": slots.draining,
             "breaches": slots.breaches,
+            "answered": tally.answered,
+            "granted": [granted for routing in routings if (granted := _granted(routing))],
             "rss": _resident_bytes(),
             "fault": self._fault,
         }
@@ -266,6 +269,12 @@ class Front:
 
 def _placements(plain: dict[Any, Any]) -> Placements:
     return {int(major): from_plain(Placement, placed) for major, placed in plain.items()}
+
+
+def _granted(routing: Routing) -> dict[str, Any] | None:
+    """What the system granted to the process of a Version that has one."""
+    granted = getattr(routing.predictor, "granted", None)
+    return {"version": routing.version, **to_plain(granted)} if granted is not None else None
 
 
 def _resident_bytes() -> int:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from keepfit.core.nouns import LABEL, LABEL_TIME, OUTPUT_PREFIX, RECORD_TIME, Bundle, Reference, Subject, Window
+from keepfit.core.nouns import LABEL, LABEL_TIME, OUTPUT_PREFIX, RECORD_TIME, Bundle, Reference, Subject
 from keepfit.core.registry import from_plain, to_plain
 from keepfit.core.service import Monitor
 from keepfit.judge.metrics import losses
@@ -62,17 +62,20 @@ def _subjects(place: Workplace, monitor: Monitor) -> tuple[Samples, Samples]:
     since = datetime.fromisoformat(place.work.parameters["since"])
     if monitor.reference is Reference.TRAINING:
         reference = pq.read_table(directory / "reference.parquet")
-        window = _recent(place, monitor.window, since=since)
+        window = _recent(place, monitor, since=since)
     else:
-        both = _recent(place, monitor.window, since=None, spans=2)
+        both = _recent(place, monitor, since=None, spans=2)
         half = both.num_rows // 2 if monitor.window.rows is None else max(0, both.num_rows - monitor.window.rows)
         reference, window = both.slice(0, half), both.slice(half)
     return _samples(reference, names), _samples(window, names)
 
 
-def _recent(place: Workplace, window: Window, *, since: datetime | None, spans: int = 1) -> pa.Table:
+def _recent(place: Workplace, monitor: Monitor, *, since: datetime | None, spans: int = 1) -> pa.Table:
+    """The latest Records; of outputs only those of the live Version, not of a canary beside it."""
+    window = monitor.window
     last = None if window.rows is None else window.rows * spans
-    rows = place.stream.read(start=since, last=last)
+    version = place.work.parameters["version"] if monitor.on is Subject.OUTPUT else None
+    rows = place.stream.read(start=since, last=last, version=version)
     if window.time is not None and rows.num_rows:
         oldest = pc.subtract(pc.max(rows[RECORD_TIME]), pa.scalar(window.time * spans))
         rows = rows.filter(pc.greater(rows[RECORD_TIME], oldest))

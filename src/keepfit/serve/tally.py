@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from itertools import accumulate
 from math import log2
+from typing import Any
 
 from keepfit.serve.exposition import Text, merged
 
@@ -141,6 +142,14 @@ class Tally:
             if seen >= rank and count:
                 return float(2.0 ** ((place + 0.5) / _STEPS - _LEAST))
         return float(2.0 ** (_SIZE / _STEPS - _LEAST))
+
+    @property
+    def answered(self) -> list[dict[str, Any]]:
+        """The requests that each Version answered and failed, by model and Slot, as plain data."""
+        return [
+            {"model": model, "version": version, "slot": slot, "requests": one.requests, "failed": one.failed}
+            for (model, version, slot), one in self._versions.items()
+        ]
 
     def tell(self, text: Text) -> None:
         """Write everything counted."""
