@@ -302,7 +302,8 @@ def _expect_key(then: Deployment) -> None:
     names = [field.name for field in then.live.bundle.signature.inputs]
     if key not in names:
         raise Refused(
-            f"the canary's key '{key}' is no input of '{then.name}'; expected {RECORD_ID} or one of: {', '.join(names)}",
+            f"the canary's key '{key}' is no input of '{then.name}'; expected {RECORD_ID} or one of: "
+            + ", ".join(names),
             code="unknown_input",
         )
 
