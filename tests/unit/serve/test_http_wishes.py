@@ -93,6 +93,31 @@ def test_trailers_are_no_headers() -> None:
     assert said(head + b"\r\n2\r\nab\r\n0\r\ncontent-encoding: gzip\r\nhost: y\r\n\r\n") == [b"POST /t ab."]
 
 
+@pytest.mark.parametrize(
+    "drip",
+    [
+        b"GET /" + b"a" * 400,
+        b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 80,
+        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 900\r\n\r\n",
+    ],
+    ids=["target", "headers", "body"],
+)
+def test_dripping_does_not_buy_time(monkeypatch: pytest.MonkeyPatch, drip: bytes) -> None:
+    """A byte now and then is no progress: the whole request has one deadline (slowloris)."""
+    monkeypatch.setattr(http, "_PATIENCE", 0.1)
+
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, door: Door) -> bytes:
+        answer = asyncio.ensure_future(reader.read())
+        writer.write(drip)
+        while not answer.done():
+            writer.write(b"a")
+            door.tick()
+            await asyncio.wait([answer], timeout=0.01)
+        return await answer
+
+    assert talk(conversation).startswith(b"HTTP/1.1 408 ")
+
+
 def test_who_asks_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection without a request is closed after a long while, not before."""
 
