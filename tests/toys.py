@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import sys
 import types
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 from onnx import TensorProto, helper, numpy_helper
 
 from keepfit.core.nouns import Bundle, Task
-from keepfit.core.registry import canonical
+from keepfit.core.registry import canonical, to_plain
 from keepfit.core.signature import DType, Field, Signature
 
 WIDTH = 20
@@ -113,6 +114,12 @@ def bundle(directory: Path, *, bias: float = 0.0, signature: Signature = TENSOR,
         (directory / "estimator.pickle").write_bytes(_pickled(bias, fault))
     pq.write_table(_golden(signature, bias + golden), directory / "golden.parquet")
     return directory
+
+
+def meant_for(directory: Path, service: str, label: Field) -> None:
+    """Have a Bundle's manifest name another service and its label."""
+    path = directory / "bundle.json"
+    path.write_bytes(canonical({**json.loads(path.read_bytes()), "service": service, "label": to_plain(label)}))
 
 
 def _golden(signature: Signature, bias: float) -> pa.Table:

@@ -29,6 +29,7 @@ from keepfit.core.nouns import RECORD_ID, SlotName
 from keepfit.core.places import Places
 from keepfit.core.protocols import Clock
 from keepfit.core.registry import to_plain
+from keepfit.core.signature import Field
 from keepfit.edge import asked
 from keepfit.edge.apply import Applying, record, specification_at
 from keepfit.edge.status import Histories, ServiceStatus, VersionStatus, status_of, versions_of
@@ -217,11 +218,19 @@ class Desk:
         known = next((number for number, digest in situation.bundles.items() if digest == wish.digest), 0)
         if known:
             raise Conflict(f"the bundle is v{known} of '{service}' already", code="known")
-        made_for = manifest(Trees(self.places.trees).path(wish.digest)).service
-        if made_for != service:
+        bundle = manifest(Trees(self.places.trees).path(wish.digest))
+        if bundle.service != service:
             raise Conflict(
-                f"the bundle was made for service '{made_for}', not '{service}'; onboard it with --service {service}",
+                f"the bundle was made for '{bundle.service}', not '{service}'; onboard it with --service {service}",
                 code="wrong_service",
+            )
+        assert situation.applied is not None  # noqa: S101  # Histories knows only applied Services
+        wanted = specification_at(situation.applied.specification, self.places)
+        if (bundle.task, bundle.label) != (wanted.task, wanted.label):
+            raise Conflict(
+                f"the bundle takes labels as {_shown(bundle.label)} ({bundle.task}), '{service}' as "
+                f"{_shown(wanted.label)} ({wanted.task}); onboard it with --service {service}, which says so",
+                code="wrong_label",
             )
         reason = wish.reason or f"{wish.actor} brought {wish.origin}"
         return self._ask(service, "register", wish.actor, reason, bundle=wish.digest, origin=wish.origin)
@@ -260,6 +269,10 @@ class Desk:
             )
         )
         return next(version for version in self.versions(service) if version.number == wish.version)
+
+
+def _shown(label: Field | None) -> str:
+    return f"'{label.name}' {label.dtype}" if label else "none"
 
 
 def _run(started: RunStarted, ended: RunFinished | RunFailed | None, now: datetime) -> asked.RunStatus:

@@ -33,6 +33,7 @@ from keepfit.core.facts import (
 )
 from keepfit.core.nouns import Finding, FindingKind, Outcome, Ruling, Severity
 from keepfit.core.places import Places
+from keepfit.core.signature import DType, Field
 from keepfit.edge.api import DOORS, application, openapi, status_code
 from keepfit.edge.declare.declaration import declare
 from keepfit.edge.desk import Desk
@@ -282,8 +283,10 @@ def test_a_bundle_from_outside_is_written_down_as_a_wish(lived: Control) -> None
     digest = Trees(lived.places.trees).put(made)
     body = {"digest": digest, "origin": "model.onnx", "actor": "ada"}
     assert lived.post("/flights/versions", body)[1]["code"] == "wrong_service"
-    manifest = made / "bundle.json"
-    manifest.write_text(manifest.read_text().replace('"service":"toy"', '"service":"flights"'))
+    toys.meant_for(made, "flights", Field("late", DType.INT64))
+    body["digest"] = Trees(lived.places.trees).put(made)
+    assert lived.post("/flights/versions", body)[1]["code"] == "wrong_label"
+    toys.meant_for(made, "flights", Field("late", DType.BYTES))
     body["digest"] = Trees(lived.places.trees).put(made)
     status, said = lived.post("/flights/versions", body)
     assert (status, said["done"]) == (202, None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from keepfit.edge.commands.bring import known, register
 from keepfit.edge.commands.options import places_of, stored
 from keepfit.edge.commands.wishes import classes_of, wished, wishes_of
 
@@ -31,15 +32,21 @@ _OPTIONS = {
 @click.option("--name", default="", help="The service's name; by default made of the file's.")
 @click.option("--into", type=_PATH, help="The new folder for the Bundle; by default NAME-bundle, here.")
 @click.option("--store", type=_PATH, help="Keep the Bundle in this store, beside --into or instead of it.")
+@click.option("--service", default="", help="Make it a version of this running service, judged as a candidate is.")
+@click.option("--wait", default=60, show_default=True, help="Seconds to wait for the verdict, with --service.")
 @wished
 @click.option("--yes", is_flag=True, help="Ask nothing: list what is missing and end.")
 def onboard(path: Path, yes: bool, name: str, into: Path | None, store: Path | None, **given: Any) -> None:
     """Make a Bundle of the model file or folder PATH, prove that it answers, or say why it cannot be served."""
+    service, wait = given.pop("service"), given.pop("wait")
+    if service:
+        told = known(service, store)
+        given = {**given, **{key: value for key, value in told.items() if not given[key]}}
+        name, store = service, places_of(store).root
     wishes = wishes_of(given, name=name, store=store, into=into)
-    asking = not yes and wishes.ask is not None
-    if not asking:
+    if yes:
         wishes = replace(wishes, ask=None)
-    made = _asked(path, wishes) if asking else _made(path, wishes)
+    made = answered(path, wishes)
     signature = made.bundle.signature
     click.echo(f"{made.bundle.service}: {made.bundle.runtime}, {made.bundle.framework}")
     click.echo(f"  takes   {', '.join(f'{f.name} {f.dtype}{list(f.shape) or str()}' for f in signature.inputs)}")
@@ -47,6 +54,13 @@ def onboard(path: Path, yes: bool, name: str, into: Path | None, store: Path | N
     for note in (*made.notes, *([made.bundle.note] if made.bundle.note else [])):
         click.echo(f"  note: {note}")
     click.echo(f"Bundle {made.digest} in {made.directory}")
+    if service:
+        register(service, made.digest, path.name, store=store, wait=wait)
+
+
+def answered(path: Path, wishes: Wishes) -> Onboarded:
+    """The Bundle of a model; what its file does not say is asked where somebody is there."""
+    return _asked(path, wishes) if wishes.ask is not None else _made(path, wishes)
 
 
 def _made(path: Path, wishes: Wishes) -> Onboarded:

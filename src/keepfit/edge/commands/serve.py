@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from keepfit.edge.commands.models import answered
 from keepfit.edge.commands.options import places_of, shared, slotted, stored
 from keepfit.edge.commands.wishes import NAMES, wished, wishes_of
 
@@ -139,9 +140,7 @@ def _kept(path: Path, name: str, places: Places, given: dict[str, Any], serving:
             )
         _check(bundle, given["key"], serving)
         return Trees(places.trees).put(path), str(path)
-    from keepfit.edge.onboard import onboard
-
-    done = onboard(path, wishes_of({one: given[one] for one in NAMES}, name=name, store=places.root))
+    done = answered(path, wishes_of({one: given[one] for one in NAMES}, name=name, store=places.root))
     for note in done.notes:
         click.echo(f"note: {note}", err=True)
     _check(done.bundle, given["key"], serving)
