@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _GRACE = 0.3  # seconds until a Record that another front worker answered is surely written
+_LINE = 2**22  # bytes of one order or reply: the metrics of all front workers are one
 _DRAIN = 25.0  # seconds that requests in flight may take when the worker ends
 
 
@@ -124,7 +125,8 @@ class Front:
 
     async def serve(self) -> None:
         """Load what is committed, listen, answer and obey until the runner ends or says `drain`."""
-        reader, self._writer = await asyncio.open_connection(sock=socket.socket(fileno=self._order.channel), limit=2**22)
+        channel = socket.socket(fileno=self._order.channel)
+        reader, self._writer = await asyncio.open_connection(sock=channel, limit=_LINE)
         await self._load()
         if grpc := self._grpc():
             await grpc.start(self._order.grpc)
