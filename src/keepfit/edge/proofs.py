@@ -39,7 +39,8 @@ class Proofs:
         What is let go first is room: the Versions to go back to which nobody wants any more and, where resources are
         preserved, everything that the new one replaces.
         """
-        fresh = [held for held in dict.fromkeys(_all(wanted)) if held.digest not in self._memory]
+        known = {held.digest for held in _all(before)} | self._memory.keys()
+        fresh = [held for held in dict.fromkeys(_all(wanted)) if held.digest not in known]
         staying = {major: _staying(placed, wanted.get(major), self.serving) for major, placed in before.items()}
         freed = self.used(before) - self.used(staying)
         for held in fresh:
