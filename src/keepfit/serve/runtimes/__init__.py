@@ -2,8 +2,3 @@
 
 Which process that is, `serve/loading.py` decides: one that is data (`inline`) may answer in the serving process.
 """
-
-from keepfit.serve.runtimes.onnx import Onnx
-from keepfit.serve.runtimes.python import Python
-
-__all__ = ["Onnx", "Python"]
