@@ -310,6 +310,34 @@ def test_an_answer_that_cannot_be_recorded_is_still_an_answer() -> None:
     assert [row["_id"] for row in sink.rows] == ["a", "b"]
 
 
+def test_one_row_and_many_come_in_the_order_they_came() -> None:
+    """Requests of one record are packed as they come, others copied together: no value changes its row."""
+    signature = Signature(
+        (Field("x", DType.FP32, (3,)), Field("b", DType.BOOL), Field("i", DType.INT8)), (Field("x", DType.FP64),)
+    )
+    sink = Sink()
+    capture = Capture(sink, rows=300, interval=0.002)
+    form, start = Form(1, signature), 0
+    for turn in range(3000):
+        rows = 5 if turn % 100 == 99 else 1
+        n = np.arange(start, start + rows)
+        inputs = {
+            "i": (n % 100).astype(np.int8),
+            "x": np.stack([n, n + 1, n + 2], 1).astype(np.float32),
+            "b": n % 2 == 0,
+        }
+        trace = "00-aa-bb-01" if turn > 2000 and turn % 7 == 0 else ""
+        capture.add(form, [f"r{i}" for i in n], start, inputs, {"x": n / 2}, trace)
+        start += rows
+    capture.close()
+    assert capture.lost == 0
+    found = sink.rows
+    assert [row["_id"] for row in found] == [f"r{i}" for i in range(start)]
+    for n, row in enumerate(found):
+        assert (row["x"], row["b"], row["i"]) == ([n, n + 1, n + 2], n % 2 == 0, n % 100)
+        assert row["_out_x"] == n / 2
+
+
 def test_listeners_hear_of_what_is_recorded_only() -> None:
     """Exchanges outside the sample are told to nobody."""
     heard: list[Together] = []
