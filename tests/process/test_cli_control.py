@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pandas as pd
 import pytest
 
 import toys
@@ -22,6 +23,7 @@ from keepfit.core.facts import Applied, Swapped
 from keepfit.core.nouns import Outcome
 from keepfit.core.places import Places
 from keepfit.core.registry import canonical
+from keepfit.core.signature import DType, Field
 from keepfit.edge.asked import Register, Swap
 from keepfit.edge.client import Client
 from keepfit.edge.scaffold import scaffold
@@ -197,7 +199,7 @@ def test_a_bundle_passes_through_the_slots_of_a_running_service(project: Project
     assert answer.headers["keepfit-version"] == "2"
     shown = project.command("status").stdout
     assert "live: v1" in shown
-    assert "canary: v2 100% of the requests" in shown
+    assert "canary: v2 100% of the requests, 1 answered" in shown
     assert "done: v2 is live" in project.command("promote", service).stdout
     assert "canary" not in project.command("status", service).stdout.split("loop")[0]
     assert "done: v1 is live again" in project.command("rollback", service).stdout
@@ -228,8 +230,7 @@ def test_a_contract_that_breaks_callers_is_told_field_by_field(project: Project,
     places, service = project.places, "tumours"
     with Client.wait_for(places) as client:
         made = toys.bundle(tmp_path / "toy")
-        manifest = made / "bundle.json"
-        manifest.write_text(manifest.read_text().replace('"service":"toy"', f'"service":"{service}"'))
+        toys.meant_for(made, service, Field("malignant", DType.BOOL))
         digest = Trees(places.trees).put(made)
         client.register(service, Register(digest=digest, origin="toy"), wait=100)
         assert client.versions(service)[-1].verdict is Outcome.REFUSE
@@ -256,3 +257,20 @@ def test_changed_settings_reach_the_running_runner(project: Project) -> None:
     assert large.status_code == 413
     assert project.target.process("tumours") == runner
     assert project.answers()
+
+
+def test_a_model_file_is_brought_to_a_running_service(project: Project) -> None:
+    """`keepfit onboard PATH --service` asks the service what it knows, and waits for the same gates as a candidate."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from skops.io import dump
+
+    table = pd.read_csv(project.folder / "tumours.csv")
+    features = table.drop(columns=["id", "malignant"])
+    dump(HistGradientBoostingClassifier(max_iter=20).fit(features, table["malignant"]), project.folder / "other.skops")
+    words = ("onboard", "other.skops", "--service", "tumours", "--sample", "tumours.csv", "--wait", "100")
+    brought = project.command(*words)
+    assert "done: v2 " in brought.stdout, brought.stderr
+    shown = project.command("versions", "tumours").stdout
+    assert "outside" in shown
+    assert "v2  Floor(auc)" in shown
+    assert "the bundle is v2 of 'tumours' already" in project.command(*words).stderr

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import toys
+from keepfit.store.blobs import Trees
 from runners import PATIENCE, Served, inference, served
 
 INFER = "/v2/models/toy/infer"
@@ -80,6 +81,25 @@ def test_settings_that_are_none_are_refused(tmp_path: Path) -> None:
         assert runner.ask(do="serving", serving={})["ok"], "the settings it has are no change"
         assert runner.fronts() == fronts
         assert runner.call("POST", INFER, BODY).status == 200
+
+
+def test_settings_under_which_no_worker_can_answer_are_refused(tmp_path: Path) -> None:
+    """A worker that cannot load what is committed does not take the place of one that has it."""
+    with served(tmp_path / "s", "--workers", "2") as runner:
+        _two_versions(runner)
+        fronts = runner.fronts()
+        model = Trees(runner.places.trees).path(runner.digests[2]) / "model.onnx"
+        whole = model.read_bytes()
+        model.chmod(0o644)
+        model.write_bytes(whole[:-1])
+        refused = runner.ask(do="serving", serving={"body": 10})
+        assert (refused["ok"], refused["code"]) == (False, "serving")
+        assert "v2 cannot be loaded" in refused["error"]
+        assert runner.fronts() == fronts
+        assert {runner.call("POST", INFER, BODY).headers["keepfit-version"] for _ in range(8)} == {"2"}
+        model.write_bytes(whole)
+        assert runner.ask(do="serving", serving={"body": 10})["ok"]
+        assert runner.call("POST", INFER, BODY).status == 413
 
 
 def _two_versions(runner: Served) -> None:

@@ -19,6 +19,7 @@ import pytest
 
 import toys
 from keepfit.core.places import Places
+from keepfit.edge.scaffold import scaffold
 from keepfit.edge.serving import Standalone
 from keepfit.loop.targets import Local
 from runners import PATIENCE, wait
@@ -161,6 +162,21 @@ def test_numbers_have_no_gap_and_no_second_meaning_after_a_kill(kitchen: Kitchen
     assert "v2 is live" in kitchen.command("serve", "toy2").stdout
     assert sorted(standing.versions) == [1, 2, 3]
     assert standing.versions[2].digest == digest
+
+
+def test_one_name_is_counted_in_one_place(kitchen: Kitchen, tmp_path: Path) -> None:
+    """A name that `keepfit serve` counts is not applied, and a service's name is not served beside its control."""
+    kitchen.serve("toy1")
+    service, _ = scaffold(tmp_path / "project")
+    service.write_text(service.read_text().replace('name="tumours"', 'name="toy"'))
+    refused = kitchen.command("apply", str(service), "--store", ".keepfit")
+    assert refused.returncode == 1
+    assert "served from this store by keepfit serve" in refused.stderr
+    service.write_text(service.read_text().replace('name="toy"', 'name="tumours"'))
+    assert kitchen.command("apply", str(service), "--store", ".keepfit").returncode == 0
+    refused = kitchen.command("serve", "toy2", "--name", "tumours")
+    assert refused.returncode == 1
+    assert "keepfit onboard PATH --service tumours" in refused.stderr
 
 
 class Caller(threading.Thread):

@@ -29,6 +29,7 @@ from keepfit.core.service import Specification
 from keepfit.edge.declare.changes import changes
 from keepfit.edge.declare.declared import Answer, Declared
 from keepfit.edge.declare.mistakes import Mistaken
+from keepfit.edge.serving import is_standing
 from keepfit.store.blobs import Blobs, Trees
 from keepfit.store.ledger import Ledger
 
@@ -78,6 +79,11 @@ def record(digest: Digest, places: Places, ledger: Ledger, *, actor: str, clock:
     before = ledger.last(Applied, service)
     if before is not None and before.specification == digest:
         return Applying(service, digest)
+    if before is None and is_standing(places, service):
+        raise Conflict(
+            f"'{service}' is served from this store by keepfit serve, which counts its versions; use another name",
+            code="standalone",
+        )
     found: tuple[str, ...] = ()
     if before is not None:
         files = _files(before.code, new.code, places)
