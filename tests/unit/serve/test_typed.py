@@ -11,7 +11,7 @@ from google.protobuf import descriptor_pb2
 
 import contracts
 from keepfit.core.errors import Invalid, ModelFault, NotFound
-from keepfit.core.signature import DType, Field, Signature
+from keepfit.core.signature import Compatibility, DType, Field, Signature, compare
 from keepfit.serve.wire.members import writer_of
 from keepfit.serve.wire.typed import Typed, to_json
 
@@ -207,9 +207,15 @@ def test_methods_are_named(typed: Typed) -> None:
 
 
 def test_old_callers_are_understood_after_a_widening() -> None:
-    """A message made for a Signature is read the same by a wider one: wider integers, more choices, values to miss."""
+    """A message made for a Signature is read the same by a wider one: wider numbers, more choices, values to miss."""
     old = Signature(
-        (Field("n", DType.UINT8), Field("c", DType.BYTES, choices=("b", "a")), Field("x", DType.FP64)),
+        (
+            Field("n", DType.UINT8),
+            Field("c", DType.BYTES, choices=("b", "a")),
+            Field("x", DType.FP64),
+            Field("f", DType.FP16),
+            Field("l", DType.FP16, (4,)),
+        ),
         (Field("p", DType.FP32),),
     )
     new = Signature(
@@ -217,13 +223,19 @@ def test_old_callers_are_understood_after_a_widening() -> None:
             Field("n", DType.INT64),
             Field("c", DType.BYTES, choices=("0", "a", "aa", "b")),
             Field("x", DType.FP64, nullable=True),
+            Field("f", DType.FP32),
+            Field("l", DType.FP32, (-1,)),
         ),
         (Field("p", DType.FP32), Field("q", DType.FP32)),
     )
+    assert compare(old, new).kind is Compatibility.WIDENING
     inputs = {"n": np.array([255], np.uint8), "c": np.array(["a"], dtype=object), "x": np.zeros(1)}
+    inputs |= {"f": np.array([0.5], np.float16), "l": np.arange(4, dtype=np.float16).reshape(1, 4)}
     before, after = Typed("toy", old), Typed("toy", new)
     found = after.decode(after.method("predict"), said(before, inputs, 1, "predict").SerializeToString(), json=False)
-    assert {name: values.tolist() for name, values in found.inputs.items()} == {"n": [255], "c": ["a"], "x": [0.0]}
+    assert {name: values.tolist() for name, values in found.inputs.items()} == {
+        "n": [255], "c": ["a"], "x": [0.0], "f": [0.5], "l": [[0, 1, 2, 3]]
+    }  # fmt: skip
 
 
 def test_descriptors_are_plain_data(typed: Typed) -> None:
