@@ -82,7 +82,7 @@ def test_onnx_backend_cases(models: Path, tmp_path: Path) -> None:
     """Every stored case of ONNX's own tests is accepted and gives its stored outputs; training ones are refused."""
     cases = sorted(path.parent for path in (models / "onnx").glob("*/*/model.onnx"))
     training = [case for case in cases if "gradient" in case.name]
-    assert (len(cases), len(training)) == (55, 2)
+    assert (len(cases), len(training)) == (57, 2)
 
     def tried(case: Path) -> str:
         try:
