@@ -106,11 +106,12 @@ def main(argv: list[str]) -> int:
 def _proved(claim: Claim, version: str) -> Proof:
     from keepfit.core.service import Serving
     from keepfit.serve.routing import open_routing
+    from keepfit.serve.runtimes.memory import memory
 
     directory = Path(claim.directory)
     bundle = manifest(directory)
     runtime = registry.load("keepfit.runtimes", bundle.runtime)
-    predicted = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+    predicted = memory(directory, bundle)
     expect_room(version, predicted * claim.copies, room(claim.limit, claim.used, claim.freed))
     if not runtime.inline:
         return Proof(predicted, 0.0)
