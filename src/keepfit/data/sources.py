@@ -41,13 +41,13 @@ class File:
 
     def unpacked(self) -> Any:
         """The bytes as a stream, decompressed where the name says that they are compressed."""
-        stream = pa.PythonFile(self.open()) if self.system is not None else pa.OSFile(self.path)
+        stream = pa.PythonFile(self.open(), mode="r") if self.system is not None else pa.OSFile(self.path)
         packing = _PACKED.get(Path(self.path).suffix.lower())
         return pa.CompressedInputStream(stream, packing) if packing else pa.BufferedInputStream(stream, 1 << 20)
 
     def seekable(self) -> Any:
         """The bytes for readers that jump to and fro."""
-        return pa.PythonFile(self.open()) if self.system is not None else pa.OSFile(self.path)
+        return pa.PythonFile(self.open(), mode="r") if self.system is not None else pa.OSFile(self.path)
 
     @cached_property
     def size(self) -> int:

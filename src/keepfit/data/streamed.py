@@ -30,7 +30,7 @@ from keepfit.data.delimited import (
 from keepfit.data.skips import Skips
 from keepfit.data.sources import File
 
-_BLOCK = 8 << 20
+_BLOCK = 4 << 20
 _HEAD = 1 << 18
 
 

@@ -101,8 +101,9 @@ def _steady(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def _together(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     if len(batches) == 1:
         return batches[0]
-    table = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()
-    return table.to_batches()[0]
+    tables = [pa.Table.from_batches([batch]) for batch in batches]
+    table = pa.concat_tables(tables, promote_options="permissive")  # a query's first rows may not tell all types
+    return table.unify_dictionaries().combine_chunks().to_batches()[0]
 
 
 def _folded(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch], asked: _Asked, workers: int) -> Profile:

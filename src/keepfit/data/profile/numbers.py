@@ -27,12 +27,13 @@ def measure_numbers(counted: Statistics, known: pa.Array, weights: Floats | None
     ordered = np.sort(values)
     nan = _count_nan(ordered)
     ordered = ordered[: ordered.size - nan]
+    zero, after = np.searchsorted(ordered, 0, "left"), np.searchsorted(ordered, 0, "right")
+    ordered[zero:after] = 0  # there are two zeros among floats, and they are one value
     low, high = _ends(ordered)
     finite = ordered[low:high].astype(np.float64, copy=False)
     moments = moments_of(finite)
     starts, counts = runs(ordered)
     different = ordered[starts]
-    zero, after = np.searchsorted(finite, 0.0, "left"), np.searchsorted(finite, 0.0, "right")
     return replace(
         counted,
         missing=counted.missing + nan,
@@ -40,7 +41,7 @@ def measure_numbers(counted: Statistics, known: pa.Array, weights: Floats | None
         infinite=ordered.size - finite.size,
         finite=finite.size,
         zeros=int(after - zero),
-        negatives=int(zero),
+        negatives=int(max(zero - low, 0)),
         minimum=float(finite[0]) if finite.size else None,
         maximum=float(finite[-1]) if finite.size else None,
         mean=moments.mean,
