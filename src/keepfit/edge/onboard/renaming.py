@@ -81,10 +81,22 @@ def _replace(proto: Any, made: dict[str, _Made]) -> None:
     from onnx import helper
 
     taken = {output for node in proto.graph.node for output in node.output}
+    inner = {name: f"keepfit_{name}" for name, (source, _, _) in made.items() if source != name and name in taken}
+    if inner:
+        _step_aside(proto, inner)
+    made = {name: (inner.get(source, source), kind, shape) for name, (source, kind, shape) in made.items()}
     del proto.graph.output[:]
     for name, (source, kind, shape) in made.items():
-        if source != name and name in taken:
-            raise Refused(f"the graph has an inner value called '{name}' already; rename it", code="wrong_task")
         if source != name:
             proto.graph.node.append(helper.make_node("Identity", [source], [name]))
         proto.graph.output.append(helper.make_tensor_value_info(name, kind, shape))
+
+
+def _step_aside(proto: Any, names: dict[str, str]) -> None:
+    """Give inner values other names; Refused where a graph within the graph may use them."""
+    for node in proto.graph.node:
+        if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
+            raise Refused(f"the graph has inner values called {sorted(names)} already; rename them", code="wrong_task")
+        for values in (node.input, node.output):
+            for place, name in enumerate(values):
+                values[place] = names.get(name, name)
