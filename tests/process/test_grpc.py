@@ -519,3 +519,36 @@ def test_deadlines_and_faults(tmp_path: Path) -> None:
             client.infer("toy", slow)
         client.start_stream(lambda result, error: None)
         assert runner.stop() == 0
+
+
+def test_the_door_opens_in_a_running_runner(tmp_path: Path) -> None:
+    """Without the setting there is no port and nothing of gRPC is loaded; with it, and after other settings change
+    under load, every call is answered."""
+    with served(tmp_path / "store") as runner:
+        runner.put(1)
+        assert runner.swap(1)["ok"]
+        assert json.loads((runner.deployment / "runner.json").read_bytes())["grpc_port"] is None
+        loaded = Path(f"/proc/{runner.fronts()[0]}/maps").read_text()
+        assert "cygrpc" not in loaded
+        assert "google/_upb" not in loaded
+        assert runner.ask(do="serving", serving={"grpc": True})["ok"]
+        with triton.InferenceServerClient(address(runner)) as client:
+            assert client.infer("toy", x()).get_response().model_version == "1"
+            wrong: list[str] = []
+            ended = threading.Event()
+
+            def load() -> None:
+                while not ended.is_set():
+                    try:
+                        client.infer("toy", x())
+                    except triton.InferenceServerException as error:
+                        wrong.append(str(error))
+
+            thread = threading.Thread(target=load)
+            thread.start()
+            try:
+                assert runner.ask(do="serving", serving={"grpc": True, "sample": 0.5})["ok"]
+            finally:
+                ended.set()
+                thread.join()
+            assert wrong == []
