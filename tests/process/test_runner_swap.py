@@ -263,3 +263,62 @@ def test_stopping_answers_what_has_begun(tmp_path: Path) -> None:
         slow.join()
         assert replies[0].status == 200
         assert all(runner.stream.known(["slow"])), "what was answered while ending is recorded"
+
+
+class Witness(threading.Thread):
+    """One kept-alive connection, therefore one worker, and when each answer of which Version was asked for and came."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self._port = port
+        self.halt = threading.Event()
+        self.seen: list[tuple[float, float, int]] = []
+        self.faults: list[str] = []
+
+    def run(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
+        while not self.halt.is_set():
+            asked = time.monotonic()
+            connection.request("POST", INFER, BODY)
+            reply = connection.getresponse()
+            body = reply.read()
+            if reply.status != 200:
+                self.faults.append(f"{reply.status} {body!r}")
+                continue
+            self.seen.append((asked, time.monotonic(), int(reply.headers["keepfit-version"])))
+            time.sleep(0.001)  # a process that loads has to have its turn on a small machine
+        connection.close()
+
+
+def test_four_workers_answer_as_one(tmp_path: Path) -> None:
+    """Swaps are linear over all workers: nothing of a Version before it is ordered, of the old one after the
+    acknowledgement, or ever of one that was refused; a worker that has gone on never goes back."""  # fmt: skip
+    with served(tmp_path / "s", "--workers", "4") as runner:
+        for version in range(1, 8):
+            runner.put(version, bias=version / 10, golden=1.0 if version % 3 == 0 else 0.0)
+        assert runner.swap(1)["ok"]
+        witnesses = [Witness(runner.port) for _ in range(8)]
+        for witness in witnesses:
+            witness.start()
+        current, history = 1, []
+        for version in range(2, 8):
+            ordered = time.monotonic()
+            done = runner.swap(version)
+            assert done["ok"] is (version % 3 != 0), done
+            if done["ok"]:
+                assert done["assign_seconds"] < 0.1
+                history.append((ordered, time.monotonic(), current, version))
+                current = version
+        wait(lambda: all(witness.seen and witness.seen[-1][2] == current for witness in witnesses))
+        for witness in witnesses:
+            witness.halt.set()
+            witness.join()
+        assert [fault for witness in witnesses for fault in witness.faults] == []
+        answers = [answer for witness in witnesses for answer in witness.seen]
+        assert {version for _, _, version in answers} == {1, *(new for *_, new in history)}
+        for ordered, acknowledged, old, new in history:
+            assert all(came > ordered for _, came, version in answers if version >= new)
+            assert all(asked < acknowledged for asked, _, version in answers if version <= old)
+        for witness in witnesses:
+            versions = [version for _, _, version in witness.seen]
+            assert versions == sorted(versions), "a worker went back"
