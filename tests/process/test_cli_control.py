@@ -200,6 +200,10 @@ def test_a_bundle_passes_through_the_slots_of_a_running_service(project: Project
     shown = project.command("status").stdout
     assert "live: v1" in shown
     assert "canary: v2 100% of the requests, 1 answered" in shown
+    os.kill(project.target.process(service), signal.SIGKILL)
+    project.wait(lambda: project.target.process(service) and project.answers())
+    answer = httpx.post(url, json=dict.fromkeys(inputs, 1.0), trust_env=False)
+    assert answer.headers["keepfit-version"] == "2", "a restarted runner has the slots that were committed"
     assert "done: v2 is live" in project.command("promote", service).stdout
     assert "canary" not in project.command("status", service).stdout.split("loop")[0]
     assert "done: v1 is live again" in project.command("rollback", service).stdout

@@ -127,7 +127,8 @@ class Local:
             command = Path(f"/proc/{process}/cmdline").read_bytes() if process else b""
         except OSError:
             return 0
-        return process if b"keepfit.edge.runner" in command and service.encode() in command else 0
+        named = f"--service\0{service}\0".encode()
+        return process if b"keepfit.edge.runner" in command and named in command else 0
 
     def address(self, service: str) -> str:
         """The base URL of the Deployment; Unavailable while it has none."""
