@@ -65,13 +65,16 @@ def test_nearly_right_requests_are_read_or_refused(message: Any) -> None:
 
 @given(st.binary(max_size=200))
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_arbitrary_bytes_are_refused(body: bytes) -> None:
-    """Neither wire takes bytes for more than they are."""
+def test_arbitrary_bytes_are_read_or_refused(body: bytes) -> None:
+    """Neither wire fails on bytes: the few that happen to be a message have the Signature's types."""
     typed = Typed("toy", SIGNATURE)
     for json in (True, False):
         for method in typed.methods.values():
-            with pytest.raises(Invalid):
-                typed.decode(method, body, json=json)
+            try:
+                batch = typed.decode(method, body, json=json)
+            except Invalid:
+                continue
+            assert [batch.inputs[name].dtype for name in ("x", "t", "h")] == [np.float32, object, np.float16]
     with pytest.raises(Invalid):
         calls(SIGNATURE).decode(from_binary(messages()["ModelInferRequest"], body))
 
