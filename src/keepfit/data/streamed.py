@@ -30,7 +30,7 @@ from keepfit.data.delimited import (
 from keepfit.data.skips import Skips
 from keepfit.data.sources import File
 
-_BLOCK = 4 << 20
+_BLOCK = 1 << 20  # Arrow reads up to 32 of them ahead
 _HEAD = 1 << 18
 
 
@@ -123,7 +123,8 @@ class Streamed:
                     self._slipped.append(reason)
                     self._bad.add((file, row))
                 place = self.schema.get_field_index(name)
-                self.schema = self.schema.set(place, pa.field(name, kind))
+                whole = kind == pa.float64() and seen.slips[pa.int64()] == slips and not seen.hexadecimal
+                self.schema = self.schema.set(place, pa.field(name, pa.int64() if whole else kind))
                 return
 
 
