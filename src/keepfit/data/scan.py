@@ -57,6 +57,10 @@ class Scan:
         """Why the first of them were."""
         return tuple(self._skips.reasons)
 
+    def through(self, passed: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]) -> Scan:
+        """The same batches, passed through a function that may look at them."""
+        return Scan(self.schema, lambda: passed(iter(self)), rows=self.rows, skips=self._skips)
+
     def table(self) -> pa.Table:
         """All rows at once."""
         tables = [pa.Table.from_batches([batch]) for batch in self]

@@ -18,6 +18,7 @@ import click
 from keepfit.core.errors import Invalid, KeepfitError
 from keepfit.edge.commands import models, slots
 from keepfit.edge.commands.options import client_of, end, places_of, stored
+from keepfit.edge.commands.profile import profile
 from keepfit.edge.commands.serve import serve
 
 _PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
@@ -214,6 +215,7 @@ for verb in (slots.swap, slots.rollback, slots.promote, slots.abort, serve):
     main.add_command(verb)
 main.add_command(models.onboard)
 main.add_command(models.bundle)
+main.add_command(profile)
 
 
 if __name__ == "__main__":

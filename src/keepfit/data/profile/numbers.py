@@ -41,7 +41,7 @@ def measure_numbers(counted: Statistics, known: pa.Array, weights: Floats | None
         infinite=ordered.size - finite.size,
         finite=finite.size,
         zeros=int(after - zero),
-        negatives=int(max(zero - low, 0)),
+        negatives=max(int(zero) - low, 0),
         minimum=float(finite[0]) if finite.size else None,
         maximum=float(finite[-1]) if finite.size else None,
         mean=moments.mean,

@@ -1,0 +1,1 @@
+"""Report: a Profile as JSON, on a terminal, as a page."""
