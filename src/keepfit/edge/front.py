@@ -26,7 +26,7 @@ import msgspec
 
 from keepfit.core.clock import clock_from
 from keepfit.core.errors import KeepfitError
-from keepfit.core.imports import do_without
+from keepfit.core.imports import stay_lean
 from keepfit.core.nouns import Placement
 from keepfit.core.places import Places
 from keepfit.core.registry import from_plain, to_plain
@@ -289,8 +289,7 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the runner says when to end
     order = msgspec.json.decode(argv[0], type=Order)
     sys.setswitchinterval(0.00005)  # threads that load and record must not keep the one which answers waiting
-    do_without("pandas")
-    do_without("sklearn")  # the booster libraries import it where it is, another 60 MB
+    stay_lean()
 
     async def run() -> None:
         await Front(order).serve()

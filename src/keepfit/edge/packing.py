@@ -97,7 +97,7 @@ def _checked_out(file: Path, scratch: Path, *, pickle: str) -> Digest:
             f"{file}: says that its digest is {wanted}, and its files have {found}; it was altered on its way",
             code="wrong_digest",
         )
-    require_sound(scratch, pickle=pickle, name=str(file))
+    require_sound(scratch, pickle=pickle, sender=str(file))
     return found
 
 

@@ -31,12 +31,12 @@ _OPENS_PICKLES = frozenset({"python", "mlflow"})
 _LARGEST_MANIFEST = 2**20
 
 
-def require_sound(directory: Path, *, pickle: str = "", name: str = "") -> Bundle:
+def require_sound(directory: Path, *, pickle: str = "", sender: str = "") -> Bundle:
     """The manifest; Refused names the first thing that is not as it says.
 
-    `pickle` is a reason why a pickle may lie in a Bundle whose own manifest has none.
+    Of what a `sender` gave, nothing the manifest claims lets a pickle in: only `pickle`, the reason of who takes it.
     """
-    shown = name or str(directory)
+    shown = sender or str(directory)
     if not directory.is_dir():
         raise NotFound(f"{shown}: no such folder")
     for path in sorted(directory.rglob("*")):
@@ -48,7 +48,10 @@ def require_sound(directory: Path, *, pickle: str = "", name: str = "") -> Bundl
     bundle = manifest(directory)
     files = sorted(_files(directory))
     _check_files(bundle, files, shown)
-    _check_pickles(bundle, directory, files, pickle, shown)
+    trained = bool(bundle.recipe) and not sender  # here, with the estimator that the next update starts from
+    needed = bundle.runtime in _OPENS_PICKLES or trained or bool(pickle)
+    explained = bool(pickle) or (not sender and bool(bundle.pickle or bundle.recipe))
+    _check_pickles(directory, files, needed, explained, shown)
     _check_weights(directory, files, shown)
     return bundle
 
@@ -88,17 +91,15 @@ def _belongs(bundle: Bundle, name: str, models: frozenset[str]) -> bool:
     return folder == "mlflow" and bundle.runtime == "mlflow"
 
 
-def _check_pickles(bundle: Bundle, directory: Path, files: list[str], reason: str, shown: str) -> None:
+def _check_pickles(directory: Path, files: list[str], needed: bool, explained: bool, shown: str) -> None:
     for name in files:
         if not is_pickle(directory / name):
             continue
-        if bundle.runtime not in _OPENS_PICKLES and not bundle.recipe and not reason:
+        if not needed:
+            raise Refused(f"{shown}: {name} is a pickle, and its runtime needs none", code="hidden_pickle")
+        if not explained:
             raise Refused(
-                f"{shown}: {name} is a pickle, and the runtime '{bundle.runtime}' needs none", code="hidden_pickle"
-            )
-        if not (bundle.pickle or bundle.recipe or reason):
-            raise Refused(
-                f"{shown}: {name} is a pickle, which may run anything, and the manifest gives no reason for it",
+                f"{shown}: {name} is a pickle, which may run anything, and nobody gave a reason for opening it",
                 code="unexplained_pickle",
             )
 

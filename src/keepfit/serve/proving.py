@@ -21,6 +21,7 @@ import msgspec
 
 from keepfit.core import registry
 from keepfit.core.errors import KeepfitError, Refused
+from keepfit.core.imports import stay_lean
 from keepfit.core.nouns import Held
 from keepfit.core.registry import canonical, from_plain, to_plain
 from keepfit.serve.admission import expect_room, room
@@ -88,6 +89,7 @@ def main(argv: list[str]) -> int:
 
     out, sys.stdout = sys.stdout, sys.stderr  # what a model's code prints belongs to the log
     step_back()
+    stay_lean()  # as the front worker that will load what is proved here
     claim = from_plain(Claim, json.loads(argv[0]))
     version = f"v{claim.held.version}"
     try:

@@ -125,3 +125,21 @@ def test_a_pickle_with_a_reason_may_stay(tmp_path: Path) -> None:
     (directory / "estimator.pickle").write_bytes(HIDDEN)
     packing.unpack(forged(directory, tmp_path), tmp_path / "out", pickle="it is our own")
     assert digest_of_tree(tmp_path / "out") == digest_of_tree(directory)
+
+
+@pytest.mark.parametrize(
+    "claim", [{"recipe": "{}"}, {"pickle": "trust me"}, {"runtime": "python", "pickle": "trust me"}]
+)
+def test_a_sender_cannot_vouch_for_his_own_pickle(tmp_path: Path, claim: dict[str, str]) -> None:
+    """Whatever a pack's manifest says of it, a pickle is let in only for the reason of who unpacks it."""
+    directory = tmp_path / "bundle"
+    toys.bundle(directory)
+    (directory / "estimator.pickle").write_bytes(HIDDEN)
+    if claim.get("runtime") == "python":
+        (directory / "model.onnx").unlink()
+    manifest(**claim)(directory)
+    with pytest.raises(Refused) as caught:
+        packing.unpack(forged(directory, tmp_path), tmp_path / "out")
+    assert caught.value.code in ("hidden_pickle", "unexplained_pickle")
+    assert not (tmp_path / "out").exists()
+    packing.unpack(forged(directory, tmp_path), tmp_path / "out", pickle="I made it")
