@@ -21,7 +21,7 @@ _STYLE = """
   --card: #1d1f24; --c0: #5a9ff0; --c1: #ee8650; --mark: #8ab4f8; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
-main, header { max-width: 1080px; margin: 0 auto; padding: 24px; }
+main, header { max-width: 1080px; margin: 0 auto; padding: 24px 24px 0; }
 h1 { font-size: 26px; line-height: 1.25; margin: 0 0 8px; overflow-wrap: anywhere; }
 h2 { font-size: 20px; margin: 40px 0 8px; overflow-wrap: anywhere; } h3 { font-size: 16px; margin: 24px 0 4px; }
 a { color: var(--mark); } :focus-visible { outline: 3px solid var(--mark); outline-offset: 2px; }
@@ -31,7 +31,7 @@ a { color: var(--mark); } :focus-visible { outline: 3px solid var(--mark); outli
 table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; background: var(--card); }
 caption { text-align: left; color: var(--soft); padding: 4px 0; }
 th, td { text-align: left; padding: 4px 12px 4px 8px; border-bottom: 1px solid var(--rule); vertical-align: top; }
-td.number, th.number { text-align: right; white-space: nowrap; } td { overflow-wrap: anywhere; }
+td.number, th.number { text-align: right; } td.number { white-space: nowrap; } td { overflow-wrap: anywhere; }
 .pair { display: flex; flex-wrap: wrap; gap: 24px; align-items: flex-start; }
 .pair > * { flex: 1 1 420px; min-width: 0; }
 figure { margin: 0; } svg { display: block; width: 100%; height: auto; font: 12px system-ui, sans-serif; }

@@ -41,12 +41,15 @@ def profile(data: str, as_json: bool, html: Path | None, against: str, **given: 
     from keepfit.core.imports import do_without
 
     do_without("pandas")
+    if against and html is None:
+        raise click.UsageError("--against shows two profiles on a page; give --html FILE as well")
     found = _measured(data, given)
     if html is not None:
         from keepfit.data.report.page import page
 
-        other = (against, _measured(against, given)) if against else None
-        html.write_text(page(found, title=data, against=other), encoding="utf-8")
+        title, beside = _named(data, against)
+        other = (beside, _measured(against, given)) if against else None
+        html.write_text(page(found, title=title, against=other), encoding="utf-8")
     if as_json:
         from keepfit.data.report.plain import to_json
 
@@ -60,6 +63,12 @@ def profile(data: str, as_json: bool, html: Path | None, against: str, **given: 
 
         console = Console()
         show(found, console if console.is_terminal else Console(width=200), title=data)
+
+
+def _named(data: str, against: str) -> tuple[str, str]:
+    """What two sources are called on a page: their last parts, where these differ."""
+    short, beside = Path(data).name, Path(against).name
+    return (short or data, beside) if short != beside else (data, against)
 
 
 def _measured(data: str, given: dict[str, Any]) -> Profile:

@@ -1,0 +1,66 @@
+"""Infer a Schema from a Profile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from keepfit.core.nouns import LABEL
+from keepfit.data.profile import Kind, Profile, Statistics
+from keepfit.data.schema.expectations import Between, Expectation, Schema
+
+_SLACK = 0.5
+_CATEGORIES = 100  # text with more values than these is no category; TFDV's own default
+
+
+def infer(profile: Profile, *, label: str = LABEL, strict: bool = False) -> Schema:
+    """Expect of later data what the profiled data showed.
+
+    Numbers may leave their range by half the range's width, and some more values may be missing. With `strict`, as
+    TFDV infers: presence, valency and domains to the letter, and no ranges.
+    """
+    expected = strictly if strict else expectation
+    return Schema(tuple(expected(column) for column in profile.columns), label)
+
+
+def expectation(column: Statistics) -> Expectation:
+    """What one column's statistics let expect."""
+    low, high = column.minimum, column.maximum
+    if low is not None and high is not None:
+        slack = _SLACK * (high - low)
+        low, high = low - slack, high + slack
+    top = column.values[0][1] if column.values else 0
+    return Expectation(
+        name=column.name,
+        kind=column.kind,
+        rows=column.rows,
+        missing=column.missing_share,
+        infinite=column.infinite > 0,
+        minimum=low,
+        maximum=high,
+        domain=_domain(column),
+        constant=column.constant,
+        usual=max(top, column.missing) / column.rows if column.rows else 0.0,
+    )
+
+
+def strictly(column: Statistics) -> Expectation:
+    """The same to the letter."""
+    domain = _domain(column)
+    least, most = (column.valency.shortest, column.valency.longest) if column.kind is Kind.TENSOR else (1, 1)
+    if domain is not None and len(domain) > _CATEGORIES:
+        domain = None
+    found = Expectation(
+        name=column.name, kind=column.kind, infinite=True, domain=domain, required_rows=min(1, column.present)
+    )
+    if not column.present:
+        return found
+    if column.missing:
+        return replace(found, lengths=(Between(least, most),))
+    found = replace(found, required=1.0)
+    return replace(found, shape=(least,)) if least == most else replace(found, lengths=(Between(least, most),))
+
+
+def _domain(column: Statistics) -> tuple[str, ...] | None:
+    if column.kind in (Kind.TEXT, Kind.BOOLEAN) and column.values is not None:
+        return tuple(sorted(value for value, _ in column.values))
+    return None
