@@ -9,29 +9,30 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks import place, serve
-from benchmarks.harness import Line, interleave
+from benchmarks.harness import Line, either, interleave
+from benchmarks.load import Asked
 from keepfit.core.places import Places
 from keepfit.store.streams import Stream
 
-ROUNDS = 7
+ROUNDS, CONNECTIONS = either(7, 1), 8
 
 
 def run() -> list[Line]:
     """Alternate between the two, and make sure that one did record and that the other did not."""
-    bodies = place.bodies()
+    asked = Asked(f"/v2/models/{place.SERVICE}/infer", place.bodies())
     with place.scratch() as name:
         folder = Path(name)
         on, off = Places(folder / "on"), Places(folder / "off")
         digests = {places: place.bundle(places) for places in (on, off)}
         core = [serve.SERVER_CORE]
         with place.runner(on, cores=core) as with_, place.runner(off, cores=core, capture=False) as without:
-            with_.target.swap(place.SERVICE, 1, digests[on])
-            without.target.swap(place.SERVICE, 1, digests[off])
+            with_.swap(1, digests[on])
+            without.swap(1, digests[off])
             rates = interleave(
                 ROUNDS,
                 {
-                    "on": lambda: serve.measure(with_.port, with_.path, bodies).rate,
-                    "off": lambda: serve.measure(without.port, without.path, bodies).rate,
+                    "on": lambda: serve.measure(with_.port, asked, CONNECTIONS).rate,
+                    "off": lambda: serve.measure(without.port, asked, CONNECTIONS).rate,
                 },
             )
         recorded, not_recorded = (Stream(places.stream(place.SERVICE)).counts().records for places in (on, off))

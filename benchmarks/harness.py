@@ -13,11 +13,20 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-ROOT = Path(__file__).resolve().parent.parent
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
 PEERS = ROOT / ".peers"
-SHOWN = ("granian", "msgspec", "numpy", "onnxruntime", "pyarrow", "scikit-learn")
+SHOWN = ("granian", "grpcio", "msgspec", "numpy", "onnxruntime", "pyarrow", "scikit-learn", "uvloop")
+SHORT = os.environ.get("BENCH_SHORT", "") not in ("", "0")
+
+T = TypeVar("T")
+
+
+def either(full: T, short: T) -> T:
+    """`full`; or `short` where the environment has BENCH_SHORT=1, for a run that shows only that everything works."""
+    return short if SHORT else full
 
 
 @dataclass(frozen=True)

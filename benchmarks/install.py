@@ -14,7 +14,8 @@ import time
 import venv
 from pathlib import Path
 
-from benchmarks.harness import ROOT, Line, Sample, interleave, peer
+from benchmarks.harness import ROOT, Line, Sample, interleave
+from benchmarks.mlserver import python as mlserver_at
 
 ROUNDS = 7
 HEAVY = ("sklearn", "torch", "onnxruntime")
@@ -47,12 +48,21 @@ def _heavy(python: Path, *arguments: str) -> list[str]:
 
 def run() -> list[Line]:
     """Install, weigh, count, and time the import and the first command."""
-    mlserver = peer("mlserver", "mlserver==1.7.1", "mlserver-sklearn==1.7.1", "uvloop<0.22")
+    mlserver = mlserver_at()
     home = Path(tempfile.mkdtemp(prefix="keepfit-install-"))
     try:
         venv.create(home, with_pip=True)
         python = home / "bin" / "python"
-        install = [python, "-m", "pip", "install", "-qq", "-c", ROOT / "constraints.txt", f"{ROOT}[serve]"]
+        install: list[str | Path] = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "-qq",
+            "-c",
+            ROOT / "constraints.txt",
+            f"{ROOT}[serve]",
+        ]
         subprocess.run(install, check=True)
         return [*_weigh(home, mlserver), *_wake(python, mlserver)]
     finally:

@@ -20,7 +20,7 @@ import psutil
 import pyarrow.parquet as pq
 
 from benchmarks import place
-from benchmarks.harness import Line, Sample, interleave
+from benchmarks.harness import Line, Sample, either, interleave
 from benchmarks.load import Client, request
 from keepfit.core.nouns import Digest
 from keepfit.core.places import Places
@@ -29,7 +29,7 @@ from keepfit.loop.executors import ProcessExecutor
 from keepfit.loop.pipeline import Work
 from keepfit.store.blobs import Blobs, Trees
 
-ROUNDS, RATE, SECONDS = 5, 200.0, 12.0
+ROUNDS, RATE, SECONDS = either(5, 1), 200.0, either(12.0, 2.0)
 CORES = [0, 1]
 DECLARATION = """
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -122,7 +122,7 @@ def run() -> list[Line]:
         digest = place.bundle(places)
         work = _work(places)
         with place.runner(places) as served:
-            served.target.swap(place.SERVICE, 1, digest)
+            served.swap(1, digest)
 
             def p99() -> float:
                 found = Client(served.port, requests).steady(RATE, SECONDS)

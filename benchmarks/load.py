@@ -44,26 +44,40 @@ class Answered:
         return self.requests / self.seconds
 
 
-def request(path: str, body: bytes) -> bytes:
-    """The bytes of a POST of JSON over HTTP/1.1."""
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for, in turn: the bodies of POSTs to one path, or messages to one gRPC method."""
+
+    path: str
+    bodies: Sequence[bytes]
+    headers: tuple[tuple[str, str], ...] = (("Content-Type", "application/json"),)
+    grpc: bool = False
 
 
-def hammer(port: int, path: str, bodies: Sequence[bytes], *, connections: int, seconds: float, core: int) -> Answered:
+def request(path: str, body: bytes, headers: Sequence[tuple[str, str]] = Asked.headers) -> bytes:
+    """The bytes of a POST over HTTP/1.1, of JSON where nothing else is said."""
+    said = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    return f"POST {path} HTTP/1.1\r\nHost: bench\r\n{said}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def hammer(port: int, asked: Asked, *, connections: int, seconds: float, core: int) -> Answered:
     """As many requests as the server answers on so many connections, sent from one core."""
-    if shutil.which("wrk") and shutil.which("taskset"):
-        return _wrk(port, path, bodies, connections=connections, seconds=seconds, core=core)
-    command = [sys.executable, "-m", "benchmarks.load", str(port), path, str(connections), str(seconds), str(core)]
-    found = subprocess.run(command, input=b"\n".join(bodies), capture_output=True, check=True, cwd=HERE.parent)
+    if not asked.grpc and shutil.which("wrk") and shutil.which("taskset"):
+        return _wrk(port, asked, connections=connections, seconds=seconds, core=core)
+    said = {"port": port, "path": asked.path, "headers": asked.headers, "grpc": asked.grpc}
+    said |= {"connections": connections, "seconds": seconds, "core": core}
+    command = [sys.executable, "-m", "benchmarks.load", json.dumps(said)]
+    found = subprocess.run(command, input=_lines(asked), capture_output=True, check=True, cwd=HERE.parent)
     return Answered(**json.loads(found.stdout))
 
 
-def _wrk(port: int, path: str, bodies: Sequence[bytes], *, connections: int, seconds: float, core: int) -> Answered:
-    with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
-        file.write(b"\n".join(bodies) + b"\n")
+def _lines(asked: Asked) -> bytes:
+    return b"".join(body.hex().encode() + b"\n" for body in asked.bodies)
+
+
+def _wrk(port: int, asked: Asked, *, connections: int, seconds: float, core: int) -> Answered:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(_lines(asked))
         file.flush()
         command = [
             "taskset",
@@ -76,7 +90,8 @@ def _wrk(port: int, path: str, bodies: Sequence[bytes], *, connections: int, sec
             "--timeout",
             "10s",
         ]
-        command += ["-s", str(HERE / "wrk.lua"), f"http://127.0.0.1:{port}{path}", "--", file.name]
+        command += ["-s", str(HERE / "wrk.lua"), f"http://127.0.0.1:{port}{asked.path}", "--", file.name]
+        command += [word for header in asked.headers for word in header]
         found = subprocess.run(command, capture_output=True, text=True, check=True)
     return Answered(**json.loads(found.stdout.strip().splitlines()[-1]))
 
@@ -113,8 +128,10 @@ class Link:
 class Client:
     """A client with a fixed number of connections; what it saw is in its counters and lists."""
 
-    def __init__(self, port: int, requests: Sequence[bytes], check: Check | None = None) -> None:
-        self._port, self._requests, self._check = port, requests, check
+    def __init__(
+        self, port: int, requests: Sequence[bytes], check: Check | None = None, link: type[Link] = Link
+    ) -> None:
+        self._port, self._requests, self._check, self._link = port, requests, check, link
         self._poll = select.epoll()
         self._links: dict[int, Link] = {}
         self.sent: list[float] = []
@@ -122,7 +139,7 @@ class Client:
         self.failed = self.broken = self.torn = 0
 
     def _connect(self) -> Link:
-        link = Link(self._port)
+        link = self._link(self._port)
         self._links[link.socket.fileno()] = link
         self._poll.register(link.socket.fileno(), select.EPOLLIN)
         return link
@@ -205,17 +222,21 @@ class Client:
 
 
 def main(argv: list[str]) -> None:
-    """The client of our own in its own process: PORT PATH CONNECTIONS SECONDS CORE, bodies on standard input."""
+    """The client of our own in its own process, told in JSON whom to ask; bodies on standard input, in hexadecimal."""
     import os
 
-    port, path, connections, seconds, core = argv
-    os.sched_setaffinity(0, {int(core)})
-    bodies = [request(path, body) for body in sys.stdin.buffer.read().splitlines()]
-    found = Client(int(port), bodies).closed(int(connections), float(seconds))
-    plain: dict[str, Any] = {
-        name: getattr(found, name) for name in ("requests", "seconds", "failed", "broken", "p50", "p99")
-    }
-    print(json.dumps(plain))
+    from benchmarks import h2
+
+    said: dict[str, Any] = json.loads(argv[0])
+    os.sched_setaffinity(0, {said["core"]})
+    bodies = [bytes.fromhex(line) for line in sys.stdin.read().splitlines()]
+    if said["grpc"]:
+        client = Client(said["port"], [h2.call(said["path"], body) for body in bodies], link=h2.Stream)
+    else:
+        client = Client(said["port"], [request(said["path"], body, said["headers"]) for body in bodies])
+    found = client.closed(said["connections"], said["seconds"])
+    names = ("requests", "seconds", "failed", "broken", "p50", "p99")
+    print(json.dumps({name: getattr(found, name) for name in names}))
 
 
 if __name__ == "__main__":

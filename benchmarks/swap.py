@@ -13,7 +13,6 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,16 +21,16 @@ import msgspec
 import numpy as np
 import psutil
 
-from benchmarks import place, serve
-from benchmarks.harness import Line, Sample, interleave, peer
+from benchmarks import mlserver, place
+from benchmarks.harness import Line, Sample, either, interleave
 from benchmarks.load import Answered, Client, request
 from keepfit.core.places import Places
 from keepfit.serve.loading import load
 from keepfit.store.blobs import Trees
 
-ROUNDS, SWAPS, CONNECTIONS = 3, 200, 8
-RELOADS = 20
-CALM = 6.0  # seconds of steady load before and after
+ROUNDS, SWAPS, CONNECTIONS = either(3, 1), either(200, 10), 8
+RELOADS = either(20, 3)
+CALM = either(6.0, 1.0)  # seconds of steady load before and after
 PAUSE = 0.1  # seconds between an acknowledgement and the next order
 
 
@@ -144,7 +143,7 @@ def _keepfit(places: Places, digests: list[str], bodies: list[bytes]) -> Outcome
 
         def swap(turn: int) -> None:
             version = first + 11 + turn
-            served.target.swap(place.SERVICE, version, numbers[version])
+            served.swap(version, numbers[version])
 
         for turn in range(-10, 0):
             swap(turn)
@@ -158,24 +157,15 @@ def _keepfit(places: Places, digests: list[str], bodies: list[bytes]) -> Outcome
     return Outcome(found, stale, _p99(latency[swapped.steady(found)]), _p99(latency[swapped.during(found)]), growth)
 
 
-@contextmanager
-def _mlserver(folder: Path) -> Any:
-    python = peer("mlserver", "mlserver==1.7.1", "mlserver-sklearn==1.7.1", "uvloop<0.22")
-    command = [python, python.parent / "mlserver", "start", "."]
-    ready = "/v2/models/bench/ready"
-    with place.server(command, port=serve.MLSERVER_PORT, path=ready, cores=[0, 1], folder=folder) as port:
-        yield port
-
-
 def _peer(folder: Path, bodies: list[bytes]) -> Outcome:
-    with _mlserver(folder) as port:
+    with mlserver.started(folder, [0, 1]) as port:
 
         def reload(turn: int) -> None:
             order = urllib.request.Request(f"http://127.0.0.1:{port}/v2/repository/models/bench/load", method="POST")
             with urllib.request.urlopen(order, timeout=60):
                 pass
 
-        requests = [request("/v2/models/bench/infer", body) for body in bodies]
+        requests = [request(mlserver.INFER, body) for body in bodies]
         Client(port, requests).closed(CONNECTIONS, 2.0)
         found, swapped, growth = _under_load(Client(port, requests), reload, RELOADS, lambda: 1.0)
     latency = found.latency
@@ -189,8 +179,8 @@ def run() -> list[Line]:
         folder = Path(name)
         places = Places(folder / "store")
         digests = [place.bundle(places, seed) for seed in (0, 1)]
-        serve.train(folder)
-        best = serve.configure(folder / "best", serve.BEST, {})
+        mlserver.train(folder)
+        best = mlserver.configure(folder / "best", mlserver.BEST, {})
 
         def noting(kind: str, measure: Callable[[], Outcome]) -> Callable[[], float]:
             def ratio() -> float:

@@ -1,9 +1,18 @@
--- POST the lines of a file, one after the other; print what came of it as one line of JSON.
+-- POST the bodies of a file (a line each, in hexadecimal), with the headers named after it, one after the other; print
+-- what came of it as one line of JSON.
 local bodies, turn = {}, 0
 
+local function byte(digits)
+  return string.char(tonumber(digits, 16))
+end
+
 function init(args)
+  local headers = {}
+  for at = 2, #args, 2 do
+    headers[args[at]] = args[at + 1]
+  end
   for line in io.lines(args[1]) do
-    bodies[#bodies + 1] = wrk.format("POST", nil, { ["Content-Type"] = "application/json" }, line)
+    bodies[#bodies + 1] = wrk.format("POST", nil, headers, (line:gsub("%x%x", byte)))
   end
 end
 
