@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.harness import PEERS, Line, Sample, interleave, peer
+from benchmarks.harness import PEERS, SHORT, Line, Sample, interleave, peer
 
-ROUNDS = 3
+ROUNDS = 1 if SHORT else 3
 MILLION = 1_000_000
 MEASURED = """
 import json, sys, time
@@ -41,10 +41,12 @@ assert found.rows % 1_000_000 == 0 and len(found.columns) == 20
 DUCKDB = """
 import duckdb
 database = duckdb.connect()
+database.execute("SET enable_progress_bar = false")
 database.execute("SELECT 1").fetchall()
 start = time.perf_counter()
 parts = ["count(*)"]
 for name, kind, *_ in database.execute(f"DESCRIBE SELECT * FROM '{path}'").fetchall():
+    name = f'"{name}"'
     parts += [f"count({name})", f"approx_count_distinct({name})", f"approx_top_k({name}, 10)"]
     if kind in ("DOUBLE", "FLOAT", "BIGINT"):
         parts += [f"avg({name})", f"stddev_pop({name})", f"min({name})", f"max({name})"]
@@ -146,7 +148,7 @@ class _Peaks:
     def timed(self, name: str, python: Path | str, work: str, path: Path, workers: int = 2) -> float:
         command = [str(python), "-c", MEASURED.format(work=work), str(path), str(workers)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
-        spent, peak = json.loads(done.stdout)
+        spent, peak = json.loads(done.stdout.splitlines()[-1])
         self.megabytes.setdefault(name, []).append(peak)
         return float(spent)
 

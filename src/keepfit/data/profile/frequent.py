@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,9 @@ class Frequent:
         return not self.shortfall
 
     def __or__(self, other: Frequent) -> Frequent:
+        if self.values == other.values:  # as it mostly is with few values
+            both = tuple(map(add, self.counts, other.counts))
+            return Frequent(self.values, both, self.shortfall + other.shortfall)
         counts: dict[Value, int | float] = dict(zip(self.values, self.counts, strict=True))
         for value, count in zip(other.values, other.counts, strict=True):
             counts[value] = counts.get(value, 0) + count

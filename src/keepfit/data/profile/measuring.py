@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -108,24 +110,28 @@ def _together(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
 
 def _folded(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch], asked: _Asked, workers: int) -> Profile:
     """Join the batches' profiles in their order, however many threads there are."""
-    found = _measured(first, asked, 0)
-    row = first.num_rows
     second = next(rest, None)
     if second is None or workers == 1:
-        for batch in _again(second, rest) if second is not None else ():
-            found |= _measured(batch, asked, row)
-            row += batch.num_rows
-        return found
+        return reduce(or_, _one_by_one(first, _again(second, rest) if second is not None else rest, asked))
     waiting: deque[Future[Profile]] = deque()
+    found: Profile | None = None
+    row = 0
     with ThreadPoolExecutor(workers) as threads:
-        for batch in _again(second, rest):
+        for batch in _again(first, _again(second, rest)):
             waiting.append(threads.submit(_measured, batch, asked, row))
             row += batch.num_rows
             if len(waiting) > workers:  # one batch more than are measured: memory stays bounded
-                found |= waiting.popleft().result()
-        for one in waiting:
-            found |= one.result()
-    return found
+                done = waiting.popleft().result()
+                found = done if found is None else found | done
+        parts = (one.result() for one in waiting)
+        return reduce(or_, parts if found is None else (found, *parts))
+
+
+def _one_by_one(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch], asked: _Asked) -> Iterator[Profile]:
+    row = 0
+    for batch in _again(first, rest):
+        yield _measured(batch, asked, row)
+        row += batch.num_rows
 
 
 def _require(asked: _Asked, schema: pa.Schema) -> None:
