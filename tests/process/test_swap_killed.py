@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import signal
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 import toys
@@ -35,8 +38,6 @@ POINTS = {
     "front worker: it is prepared": "keepfit.serve.slot:Slots.prepare:after",
     "front worker: it is to commit": "keepfit.serve.slot:Slots.commit:before",
     "front worker: it has committed": "keepfit.serve.slot:Slots.commit:after",
-    "child: it is to load": "keepfit.serve.host:opened:before",
-    "child: it has loaded": "keepfit.serve.host:opened:after",
 }
 """Where to die in the swap from v1 to v2."""
 
@@ -93,10 +94,9 @@ def test_exactly_one_committed_version_answers(tmp_path: Path, point: str, monke
     monkeypatch.setenv("MORTAL", POINTS[point])
     monkeypatch.setenv("MORTAL_ARMED", str(tmp_path / "armed"))
     monkeypatch.setenv("MORTAL_DONE", str(tmp_path / "died"))
-    runtime = "python" if point.startswith("child") else "onnx"
     with served(tmp_path / "s", "--workers", "2") as runner:
         for version in (1, 2):
-            runner.put(version, bias=version / 10, signature=toys.COLUMNS, runtime=runtime)
+            runner.put(version, bias=version / 10, signature=toys.COLUMNS)
         assert runner.swap(1)["ok"]
         port = runner.port
         observers = [Observer(runner, port) for _ in range(3)]
@@ -140,3 +140,43 @@ def _judge(observers: list[Observer], now: int, settled: float, acknowledged: fl
             assert answer.version == 1, "an answer of a Version that was never committed"
         if acknowledged is not None and answer.asked > acknowledged:
             assert answer.version == 2, "an answer of the old Version after the swap was acknowledged"
+
+
+def children(runner: Served) -> set[int]:
+    """The model processes of all front workers."""
+    assert runner.process is not None
+    family = psutil.Process(runner.process.pid).children(recursive=True)
+    return {member.pid for member in family if "keepfit.serve.child" in member.cmdline()}
+
+
+@pytest.mark.parametrize("point", ["loads", "has loaded"])
+def test_a_model_process_that_dies_in_a_swap(tmp_path: Path, point: str) -> None:
+    """Killed while it loads, the swap is refused and the old Version answers on; killed after it, a fresh one does."""
+    with served(tmp_path / "s", "--workers", "2") as runner:
+        for version in (1, 2):
+            runner.put(version, bias=version / 10, signature=toys.COLUMNS, runtime="python")
+        assert runner.swap(1)["ok"]
+        old = children(runner)
+        observer = Observer(runner, runner.port)
+        observer.start()
+        replies: list[dict[str, object]] = []
+        swapping = threading.Thread(target=lambda: replies.append(runner.swap(2)))
+        swapping.start()
+        if point == "loads":
+            wait(lambda: children(runner) - old)
+            os.kill((children(runner) - old).pop(), signal.SIGKILL)
+            swapping.join()
+            assert not replies[0]["ok"]
+        else:
+            swapping.join()
+            assert replies[0]["ok"]
+            for child in children(runner) - old:
+                os.kill(child, signal.SIGKILL)
+        now = committed(runner)
+        assert now == (1 if point == "loads" else 2)
+        wait(lambda: runner.call("POST", "/predict", ROW).status == 200)
+        assert {int(runner.call("POST", "/predict", ROW).headers["keepfit-version"]) for _ in range(8)} == {now}
+        observer.stop.set()
+        observer.join()
+        assert observer.torn == []
+        assert {answer.version for answer in observer.answers} <= {1, now}
