@@ -32,9 +32,6 @@ import numpy as np
 
 class Model:
     def load(self, directory):
-        until = time.process_time() + {seconds}
-        while time.process_time() < until:
-            sum(range(1000))
         self.salt, self.mark = np.full(4096, {salt}), np.full(4096, {alive})
 
     def predict(self, inputs):
@@ -45,6 +42,20 @@ class Model:
 
     def close(self):
         self.mark[:], self.salt[:] = {wiped}, -1
+"""
+SLOW = """
+import time
+import numpy as np
+
+class Model:
+    def load(self, directory):
+        until = time.process_time() + {seconds}  # {salt}
+        while time.process_time() < until:
+            sum(range(1000))
+
+    def predict(self, inputs):
+        rows = len(inputs["x"])
+        return {{"prediction": np.zeros(rows, np.int64), "probability": np.zeros(rows, np.float32)}}
 """
 TOLD = Signature((Field("x", DType.INT64),), (Field("answer", DType.INT64), Field("mark", DType.INT64)))
 BINARY = Bundle(
@@ -119,20 +130,33 @@ def _layered(random: np.random.Generator, layers: int) -> Any:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def code(places: Places, salt: int, *, inline: bool, pause: float = 0.0, seconds: float = 0.0) -> Digest:
+def code(places: Places, salt: int, *, inline: bool, pause: float = 0.0) -> Digest:
     """The class above, in a process of its own or (see `benchmarks.inline`) in the serving process.
 
-    It answers x times TEN plus `salt` after `pause` seconds; loading it computes for `seconds`.
+    It answers x times TEN plus `salt` after `pause` seconds.
     """
-    made = Bundle(
-        service=place.SERVICE, runtime="bench-inline" if inline else "python", signature=TOLD, entry="model:Model"
-    )
+    runtime = "bench-inline" if inline else "python"
+    made = Bundle(service=place.SERVICE, runtime=runtime, signature=TOLD, entry="model:Model")
+    text = CODE.format(salt=salt, alive=ALIVE, wiped=WIPED, ten=TEN, pause=pause)
+    x = np.arange(8)
+    return _written(places, text, made, {"x": x}, {"answer": x * TEN + salt, "mark": np.full(8, ALIVE)})
+
+
+def slow(places: Places, salt: int, seconds: float) -> Digest:
+    """Code of the Signature of `place.bundle` which computes for so many seconds when it is loaded, in a child."""
+    X, _ = place.data()
+    outputs: dict[str, NDArray[Any]] = {"prediction": np.zeros(8, np.int64), "probability": np.zeros(8, np.float32)}
+    made = replace(BINARY, runtime="python", entry="model:Model", columns=())
+    return _written(places, SLOW.format(seconds=seconds, salt=salt), made, {"x": X[:8]}, outputs)
+
+
+def _written(
+    places: Places, text: str, bundle: Bundle, inputs: dict[str, NDArray[Any]], outputs: dict[str, NDArray[Any]]
+) -> Digest:
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "code").mkdir()
-        text = CODE.format(salt=salt, alive=ALIVE, wiped=WIPED, ten=TEN, pause=pause, seconds=seconds)
         (Path(name) / "code" / "model.py").write_text(text)
-        x = np.arange(8)
-        return _kept(places, Path(name), made, {"x": x}, {"answer": x * TEN + salt, "mark": np.full(8, ALIVE)})
+        return _kept(places, Path(name), bundle, inputs, outputs)
 
 
 def _kept(

@@ -4,7 +4,7 @@ Run in the peer's own environment, beside `model.joblib`; a request's endpoint i
 on a thread, as its documentation has it for work that blocks.
 """
 
-import joblib
+import joblib  # type: ignore[import-untyped]  # has no types
 import numpy
 from fastapi import FastAPI
 from pydantic import BaseModel

@@ -2,8 +2,8 @@
 
 GradientBoosting (100 trees, 20 features) as skops, in a child process which answers together what waits; JSON, capture
 on. The runner whole (supervisor, front worker and child) is held to the one core which the peer has too: one uvicorn
-worker with the same model on a NumPy array, one call of `predict_proba` a request. Unbatched is `Serving(batch_rows=1)`.
-Peer, batched and unbatched are all up, and asked in turn.
+worker with the same model on a NumPy array, one call of `predict_proba` a request. Unbatched is
+`Serving(batch_rows=1)`. Peer, batched and unbatched are all up, and asked in turn.
 """
 
 from __future__ import annotations

@@ -190,7 +190,9 @@ def server(command: Sequence[str | Path], *, port: int, path: str, cores: Sequen
         end(process)
 
 
-def await_for(ready: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 60.0) -> None:
+def await_for(
+    ready: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 60.0, *, pause: float = 0.05
+) -> None:
     """Wait until it is ready; RuntimeError when the process ends first or takes too long."""
     deadline = time.monotonic() + seconds
     while not ready():
@@ -198,7 +200,7 @@ def await_for(ready: Callable[[], bool], process: subprocess.Popen[bytes], secon
             raise RuntimeError(f"{process.args!r} ended with {process.returncode} before it was ready")
         if time.monotonic() > deadline:
             raise RuntimeError(f"{process.args!r} was not ready after {seconds:.0f} s")
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 def listens(port: int) -> bool:

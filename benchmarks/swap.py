@@ -51,9 +51,8 @@ class Watch:
             return False
         outputs = {output["name"]: output["data"][0] for output in said["outputs"]}
         right = self.expected[digest][turn]
-        return (
-            outputs["prediction"] == right["prediction"] and abs(outputs["probability"] - right["probability"]) < 1e-6
-        )
+        near = abs(outputs["probability"] - right["probability"]) < 1e-6
+        return bool(outputs["prediction"] == right["prediction"] and near)
 
 
 @dataclass
@@ -77,13 +76,13 @@ class Swapped:
             self.fault = f"{type(error).__name__}: {error}"
         time.sleep(CALM)
 
-    def during(self, found: Answered) -> np.ndarray:
+    def during(self, found: Answered) -> Any:
         """Which answers were under way between an order and its acknowledgement."""
         ends = found.sent + found.latency
         first = np.searchsorted(self.replied, found.sent, side="left")
         return (first < len(self.ordered)) & (np.append(self.ordered, np.inf)[first] <= ends)
 
-    def steady(self, found: Answered) -> np.ndarray:
+    def steady(self, found: Answered) -> Any:
         """Which answers came before the first or were asked for after the last swap."""
         return (found.sent + found.latency < self.ordered[0]) | (found.sent > self.replied[-1])
 

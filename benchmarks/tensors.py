@@ -2,14 +2,16 @@
 
 Logistic regression, as ONNX here and as scikit-learn in the peer, so that it is the wire which costs; capture on, 1 and
 8 connections, the server held to one core. MLServer 1.7.1 has no raw tensors over HTTP: it is sent the same rows as
-JSON, in its best setting (in process, no debug logging, no batching: a request has 64 rows). Raw contents over gRPC,
-which it has, stand below, on both sides through one light client.
+JSON, as it comes (what is to be reached refers to that) and in its best setting (in process, no debug logging, no
+batching: a request has 64 rows). Raw contents over gRPC, which it has, stand below, on both sides through one light
+client. Without capture is what recording 26 kB of every request costs.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,38 +49,47 @@ def _json() -> Asked:
     return Asked(mlserver.INFER, bodies)
 
 
-def run() -> list[Line]:
-    """Ours and the peer, each asked over HTTP and over gRPC, in turn."""
+def _model() -> Any:
     from sklearn.linear_model import LogisticRegression
 
+    return LogisticRegression(max_iter=1000)
+
+
+def _note(seen: serve.Seen, kind: str, port: int, asked: Asked) -> None:
+    for many in REACH:
+        seen.setdefault(kind, {}).setdefault(many, []).append(serve.measure(port, asked, many))
+
+
+def run() -> list[Line]:
+    """Ours and the peer, each asked over HTTP and over gRPC, in turn."""
     seen, core = serve.Seen(), [serve.SERVER_CORE]
     grpc = rpc.asked([rpc.message(rows) for rows in _rows()])
     with place.scratch() as name:
         folder = Path(name)
         places = Places(folder / "store")
-        digest = place.bundle(places, model=LogisticRegression(max_iter=1000), width=WIDTH)
+        digest = place.bundle(places, model=_model(), width=WIDTH)
         mlserver.train(folder, model=MODEL, width=WIDTH)
+        default = mlserver.configure(folder / "default", {}, {})
         best = mlserver.configure(folder / "best", mlserver.BEST, {})
         for _ in range(ROUNDS):
             with place.runner(places, cores=core, serving=Serving(grpc=True)) as served:
                 served.swap(1, digest)
-                for many in REACH:
-                    for kind, port, asked in (
-                        ("raw", served.port, _raw()),
-                        ("json", served.port, _json()),
-                        ("grpc", served.grpc_port, grpc),
-                    ):
-                        seen.setdefault(kind, {}).setdefault(many, []).append(serve.measure(port, asked, many))
+                _note(seen, "raw", served.port, _raw())
+                _note(seen, "json", served.port, _json())
+                _note(seen, "grpc", served.grpc_port, grpc)
+            with place.runner(Places(folder / "silent"), cores=core, capture=False) as silent:
+                silent.swap(1, place.bundle(Places(folder / "silent"), model=_model(), width=WIDTH))
+                _note(seen, "silent", silent.port, _raw())
+            with mlserver.started(default, core) as port:
+                _note(seen, "default json", port, _json())
             with mlserver.started(best, core) as port:
-                for many in REACH:
-                    for kind, at, asked in (
-                        ("mlserver json", port, _json()),
-                        ("mlserver grpc", mlserver.GRPC_PORT, grpc),
-                    ):
-                        seen.setdefault(kind, {}).setdefault(many, []).append(serve.measure(at, asked, many))
+                _note(seen, "best json", port, _json())
+                _note(seen, "best grpc", mlserver.GRPC_PORT, grpc)
     what = f"{ROWS} rows x {WIDTH} features, one core, raw"
     return [
-        *serve.rates(seen, "raw", "mlserver json", REACH, what=what, peer_is=f"{mlserver.IS}, JSON"),
+        *serve.rates(seen, "raw", "default json", REACH, what=what, peer_is=f"{mlserver.IS}, default, JSON"),
+        *serve.compared(seen, "raw", "best json", what=what, peer_is=f"{mlserver.IS}, in process, JSON"),
         *serve.compared(seen, "raw", "json", what=what, peer_is="keepfit, JSON"),
-        *serve.compared(seen, "grpc", "mlserver grpc", what=f"{what}, gRPC", peer_is=f"{mlserver.IS}, raw, gRPC"),
+        *serve.compared(seen, "raw", "silent", what=what, peer_is="keepfit without capture"),
+        *serve.compared(seen, "grpc", "best grpc", what=f"{what}, gRPC", peer_is=f"{mlserver.IS}, raw, gRPC"),
     ]
