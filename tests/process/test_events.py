@@ -141,7 +141,7 @@ def test_a_mask_that_names_no_field_is_told(tmp_path: Path) -> None:
 
 
 def test_a_sample_is_recorded_and_counted(tmp_path: Path) -> None:
-    """The others are answered all the same, and counted as left out."""
+    """The others are answered all the same, counted as left out, and may be labelled by who knows no sample."""
     with served(tmp_path / "s", *serving(sample=0.5)) as runner:
         runner.put(1, signature=toys.COLUMNS)
         assert runner.swap(1)["ok"]
@@ -151,6 +151,8 @@ def test_a_sample_is_recorded_and_counted(tmp_path: Path) -> None:
         kept = runner.stream.counts().records
         assert 140 < kept < 260
         assert total(runner, "keepfit_records_skipped_total") == 400 - kept
+        labels = [{"id": f"r{i}", "label": i % 2} for i in range(400)]
+        assert runner.call("POST", "/labels", labels).json == {"accepted": kept}
 
 
 def test_the_cache_answers_the_same_question_once(tmp_path: Path) -> None:

@@ -145,10 +145,13 @@ class Plane:
             raise Unavailable("the version that comes next is still being loaded", code="deadline") from error
 
     def accept(self, deployment: Deployment, body: bytes) -> Awaitable[int]:
-        """Take labels; their number when they are on disk."""
+        """Take labels; their number when they are on disk, those of requests that the sample left out not among them."""
         wire = deployment.routing().labels
         if wire is None:
-            raise Conflict(f"'{deployment.name}' declares no label, so none can be taken", code="no_label")
+            raise Conflict(
+                f"'{deployment.name}' declares no label, so none can be taken; onboard its model with --task and --label",
+                code="no_label",
+            )
         ids, labels = wire.decode(body)
         if self.intake is None:
             raise Conflict("this runner records nothing (--no-capture), so it knows no record to label")
@@ -159,7 +162,11 @@ class Plane:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _accepted(self, intake: Intake, ids: list[str], labels: list[Any]) -> int:
-        await intake.accept(ids, labels)
+        if self.capture is not None:  # whoever labels everything need not know the sample
+            sampled = [self.capture.takes(id) for id in ids]
+            ids, labels = list(itertools.compress(ids, sampled)), list(itertools.compress(labels, sampled))
+        if ids:
+            await intake.accept(ids, labels)
         return len(ids)
 
     async def _waited(self, asked: Exchange, begun: _Begun, encode: Callable[[Routing, Arrays], T]) -> T:
