@@ -145,11 +145,12 @@ class Plane:
             raise Unavailable("the version that comes next is still being loaded", code="deadline") from error
 
     def accept(self, deployment: Deployment, body: bytes) -> Awaitable[int]:
-        """Take labels; their number when they are on disk, those of requests that the sample left out not among them."""
+        """Take labels; their number when they are on disk, without those of requests that the sample left out."""
         wire = deployment.routing().labels
         if wire is None:
             raise Conflict(
-                f"'{deployment.name}' declares no label, so none can be taken; onboard its model with --task and --label",
+                f"'{deployment.name}' declares no label, so none can be taken; "
+                "onboard its model with --task and --label",
                 code="no_label",
             )
         ids, labels = wire.decode(body)
