@@ -55,7 +55,10 @@ class FindingKind(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing observed out of line: on which subject, what was measured, what was expected."""
+    """One thing observed out of line: on which subject, what was measured, what was expected.
+
+    In data: the name of the `anomaly`, in how many rows (`count`), and the first of those `rows`, counting from 1.
+    """
 
     subject: str
     kind: FindingKind
@@ -63,6 +66,9 @@ class Finding:
     measured: float
     expected: float
     sentence: str
+    anomaly: str = ""
+    count: int = 0
+    rows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

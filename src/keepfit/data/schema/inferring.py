@@ -32,6 +32,7 @@ def expectation(column: Statistics) -> Expectation:
     return Expectation(
         name=column.name,
         kind=column.kind,
+        elements=_innermost(column),
         rows=column.rows,
         missing=column.missing_share,
         infinite=column.infinite > 0,
@@ -50,7 +51,12 @@ def strictly(column: Statistics) -> Expectation:
     if domain is not None and len(domain) > _CATEGORIES:
         domain = None
     found = Expectation(
-        name=column.name, kind=column.kind, infinite=True, domain=domain, required_rows=min(1, column.present)
+        name=column.name,
+        kind=column.kind,
+        elements=_innermost(column),
+        infinite=True,
+        domain=domain,
+        required_rows=min(1, column.present),
     )
     if not column.present:
         return found
@@ -64,3 +70,10 @@ def _domain(column: Statistics) -> tuple[str, ...] | None:
     if column.kind in (Kind.TEXT, Kind.BOOLEAN) and column.values is not None:
         return tuple(sorted(value for value, _ in column.values))
     return None
+
+
+def _innermost(column: Statistics) -> Kind | None:
+    inner = column.elements
+    while inner is not None and inner.elements is not None:
+        inner = inner.elements
+    return inner.kind if inner is not None else None
