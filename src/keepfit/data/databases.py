@@ -106,7 +106,11 @@ def _of_duckdb(url: str, statement: str) -> Iterator[pa.RecordBatch]:
     path = url.partition(":")[2].removeprefix("///") or ":memory:"
     try:
         with duckdb.connect(path, read_only=path != ":memory:") as connection:
-            reader = connection.execute(statement).fetch_record_batch(_ROWS)
+            answer = connection.sql(statement)
+            if answer is None:
+                return
+            reader = getattr(answer, "to_arrow_reader", None) or answer.fetch_arrow_reader  # its name before 1.4
+            reader = reader(_ROWS)
             yield pa.RecordBatch.from_pylist([], schema=reader.schema)
             yield from reader
     except duckdb.Error as error:

@@ -124,14 +124,47 @@ def _scan_object(source: Any) -> Scan:
     if isinstance(source, Scan):
         return source
     if isinstance(source, pa.Table):
-        return Scan(source.schema, lambda: iter(source.to_batches()), rows=source.num_rows)
+        return _without_views(Scan(source.schema, lambda: iter(source.to_batches()), rows=source.num_rows))
     if hasattr(source, "__arrow_c_stream__"):
         reader = pa.RecordBatchReader.from_stream(source)
-        return Scan(reader.schema, lambda: iter(reader))
+        return _without_views(Scan(reader.schema, lambda: iter(reader)))
     raise DataInvalid(
         f"cannot read a {type(source).__name__}; expected a path, a glob, a pyarrow Table or any object with "
         "__arrow_c_stream__ (pandas, polars, DuckDB, ...)"
     )
+
+
+def _without_views(found: Scan) -> Scan:
+    """Texts as polars has them in the form that Arrow can compute on."""
+    fields = [field.with_type(_plain(field.type)) for field in found.schema]
+    schema = pa.schema(fields, found.schema.metadata)
+    if schema == found.schema:
+        return found
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in found:
+            columns = [_cast(column, field.type) for column, field in zip(batch.columns, schema, strict=True)]
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+    return Scan(schema, batches, rows=found.rows)
+
+
+def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    if not pa.types.is_dictionary(kind):
+        return column if column.type == kind else column.cast(kind)
+    values = column.dictionary.cast(kind.value_type)  # Arrow casts no dictionary of views as a whole
+    return pa.DictionaryArray.from_arrays(column.indices, values, ordered=kind.ordered)
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return pa.dictionary(kind.index_type, _plain(kind.value_type), kind.ordered)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        inner = kind.value_field.with_type(_plain(kind.value_type))
+        return pa.list_(inner) if pa.types.is_list(kind) else pa.large_list(inner)
+    if pa.types.is_string_view(kind):
+        return pa.large_string()
+    return pa.large_binary() if pa.types.is_binary_view(kind) else kind
 
 
 def _scan_files(found: Sequence[File], asked: _Asked) -> Scan:

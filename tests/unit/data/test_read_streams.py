@@ -253,6 +253,26 @@ def test_whatever_speaks_arrow() -> None:
     assert profile(Frame(table)).columns == profile(table).columns
 
 
+def test_texts_as_polars_has_them() -> None:
+    """Texts as views, alone, in lists and behind a dictionary, are texts like others."""
+    plain = pa.array(["a", "b", None, "a"])
+    views = pa.table(
+        {
+            "s": plain.cast(pa.string_view()),
+            "c": pa.DictionaryArray.from_arrays([0, 1, None, 0], pa.array(["a", "b"]).cast(pa.string_view())),
+            "l": pa.ListArray.from_arrays([0, 1, 1, 2, 4], pa.array(["a", "b", "c", "d"]).cast(pa.string_view())),
+            "y": pa.array([b"a", b"b", None, b"a"]).cast(pa.binary_view()),
+        }
+    )
+    for source in (views, Frame(views)):
+        found = profile(source, slices=["s"], label="s")
+        assert [column.values for column in found.columns if column.name != "l"] == [(("a", 2), ("b", 1))] * 3
+        assert found.columns[2].elements is not None
+        assert found.columns[2].elements.distinct.count == 4
+        assert len(found.slices) == 3
+        assert read(source)["c"].to_pylist() == plain.to_pylist()
+
+
 MEASURE = """
 import sys
 from pathlib import Path
