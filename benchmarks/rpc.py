@@ -1,9 +1,9 @@
 """How many one-row gRPC requests a second does a runner on one core answer, beside MLServer and a bare grpc.aio echo?
 
-`ModelInfer` of the Open Inference Protocol, GradientBoosting (100 trees, 20 features), typed contents, capture on; the
-server held to one core, the client on another. All are asked by the client of `h2.py`, which costs a fraction of what
-any of the servers does, with the same messages; the echo (grpc.aio on uvloop) answers with one of keepfit's own answers
-and reads nothing, so that its messages have the same sizes.
+`ModelInfer` of the Open Inference Protocol, GradientBoosting (100 trees, 20 features), raw contents (which is what
+Triton's client sends), capture on; the server held to one core, the client on another. All are asked by the client of
+`h2.py`, which costs a fraction of what any of the servers does, with the same messages; the echo (grpc.aio on uvloop)
+answers with one of keepfit's own answers and reads nothing, so that its messages have the same sizes.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ def _mlserver(configured: Path) -> Iterator[int]:
 def run() -> list[Line]:
     """Each server in turn, in every round started anew."""
     X, _ = place.data()
-    sent, seen, answers = asked([message(X[i : i + 1], typed=True) for i in range(64)]), serve.Seen(), list[bytes]()
+    sent, typed = (asked([message(X[i : i + 1], typed=said) for i in range(64)]) for said in (False, True))
+    seen, answers = serve.Seen(), list[bytes]()
     with place.scratch() as name:
         folder = Path(name)
         places = Places(folder / "store")
@@ -101,6 +102,7 @@ def run() -> list[Line]:
         best = mlserver.configure(folder / "best", mlserver.BEST, {})
         for _ in range(ROUNDS):
             serve.note(seen, "keepfit", _keepfit(places, digest, sent, answers), sent, CONNECTIONS)
+            serve.note(seen, "typed", _keepfit(places, digest, typed, []), typed, CONNECTIONS)
             serve.note(seen, "echo", _echo(answers[-1]), sent, CONNECTIONS)
             serve.note(seen, "default", _mlserver(default), sent, CONNECTIONS)
             serve.note(seen, "best", _mlserver(best), sent, CONNECTIONS)
@@ -109,4 +111,5 @@ def run() -> list[Line]:
         *serve.rates(seen, "keepfit", "default", TWICE, what=what, peer_is=f"{mlserver.IS}, default"),
         *serve.rates(seen, "keepfit", "best", TWICE, what=what, peer_is=f"{mlserver.IS}, in process"),
         *serve.rates(seen, "keepfit", "echo", LIMIT, what=what, peer_is="bare grpc.aio echo", limit=True),
+        *serve.compared(seen, "typed", "echo", what=f"{what}, typed contents", peer_is="bare grpc.aio echo"),
     ]

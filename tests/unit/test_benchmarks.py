@@ -5,13 +5,21 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from benchmarks import bundles, h2, inline
 from benchmarks.__main__ import benchmarks, main
+from benchmarks.detect import Seen
 from benchmarks.harness import Line, Sample, interleave, keep, number, show
-from benchmarks.load import Client, request
+from benchmarks.load import Answered, Client, request
+from keepfit.core.places import Places
+from keepfit.serve.manifest import manifest
+from keepfit.store.blobs import Trees
 
 
 def test_rounds_are_interleaved() -> None:
@@ -56,7 +64,7 @@ def test_an_unknown_benchmark_is_named(capsys: pytest.CaptureFixture[str]) -> No
     """Asking for a benchmark that is not there lists those that are."""
     assert main(["sevre"]) == 2
     assert "no benchmark sevre; there are: " in (said := capsys.readouterr().err)
-    assert {"gate", "install", "serve", "swap"} <= set(benchmarks())
+    assert {"detect", "gate", "idle", "install", "native", "rpc", "serve", "swap"} <= set(benchmarks())
     assert "serve" in said
 
 
@@ -101,3 +109,78 @@ def test_the_client_counts_what_goes_wrong() -> None:
     assert found.failed == pytest.approx(200 / 3 * 6 / 7, abs=10)
     assert found.torn == found.requests - found.failed
     assert len(found.sent) == len(found.latency) == found.requests
+
+
+def test_the_detector_shows_each_fault() -> None:
+    """An answer of two models is torn, one with a wiped mark was used after its end, an old one is stale."""
+    seen = Seen({1: 11, 2: 22, 3: 33})
+    ten = bundles.TEN
+    assert seen.check(5, 2, 5 * ten + 22, bundles.ALIVE)
+    assert not seen.check(5, 2, 5 * ten + 16, bundles.ALIVE)  # half of 11, half of 22
+    assert not seen.check(5, 1, 5 * ten + 11, bundles.WIPED)
+    assert (seen.torn, seen.used, seen.versions) == (1, 1, [2, 2, 1])
+    found = Answered(3, 1.0, 0, 0, 0.0, 0.0, sent=np.array([0.5, 1.5, 2.5]))
+    assert seen.stale(found, replied=[1.0]) == 1  # v1, asked for after v2 was acknowledged
+
+
+def test_a_model_that_was_let_go_answers_so(tmp_path: Path) -> None:
+    """The Runtime of the benchmark closes as no other does: whoever still asks afterwards is told."""
+    places = Places(tmp_path)
+    directory = Trees(places.trees).path(bundles.code(places, 33, inline=True))
+    model = inline.Inline().load(directory, manifest(directory))
+    x = {"x": np.array([7])}
+    assert model.predict(x)["answer"].tolist() == [7 * bundles.TEN + 33]
+    assert model.predict(x)["mark"].tolist() == [bundles.ALIVE]
+    model.close()
+    assert model.predict(x)["mark"].tolist() == [bundles.WIPED]
+    assert model.predict(x)["answer"].tolist() != [7 * bundles.TEN + 33]
+
+
+def _grpc(port: list[int], ready: threading.Event, over: threading.Event) -> None:
+    import grpc
+
+    def answer(body: bytes, context: grpc.ServicerContext) -> bytes:
+        if body == b"bad":
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "on purpose")
+        return body + b"!"
+
+    handler = grpc.unary_unary_rpc_method_handler(answer)
+    server = grpc.server(ThreadPoolExecutor(2))
+    server.add_generic_rpc_handlers((SimpleNamespace(service=lambda details: handler),))  # type: ignore[arg-type]
+    port.append(server.add_insecure_port("127.0.0.1:0"))
+    server.start()
+    ready.set()
+    over.wait(30)
+    server.stop(None).wait()
+
+
+def test_the_grpc_client_is_answered_by_a_real_server() -> None:
+    """Small and large messages come back whole, one call after the other; an error is no success."""
+    port, ready, over = list[int](), threading.Event(), threading.Event()
+    thread = threading.Thread(target=_grpc, args=(port, ready, over))
+    thread.start()
+    try:
+        assert ready.wait(30)
+        bodies = [b"small", b"l" * 50_000, b"bad"]
+        answers: list[bytes] = []
+        client = Client(
+            port[0], [h2.call("/a/B", body) for body in bodies], lambda _, head, body: bool(answers.append(body) or 1),
+            h2.Stream,
+        )  # fmt: skip
+        found = client.closed(1, 0.0, until=lambda: len(client.latency) >= 9)
+    finally:
+        over.set()
+        thread.join()
+    assert found.requests == 9
+    assert (found.failed, found.broken) == (3, 0)
+    assert set(answers) == {b"small!", b"l" * 50_000 + b"!"}
+
+
+def test_bundles_of_benchmarks_are_what_they_say(tmp_path: Path) -> None:
+    """Another salt is another Bundle, the same one the same; the heavy graph weighs what its layers weigh."""
+    places = Places(tmp_path)
+    first, again, other = (bundles.code(places, salt, inline=False) for salt in (1, 1, 2))
+    assert first == again != other
+    graph = Trees(places.trees).path(bundles.weighty(places, 0, layers=2))
+    size = (graph / "model.onnx").stat().st_size
+    assert size == pytest.approx(2 * bundles.SIDE**2 * 4, rel=0.02)
