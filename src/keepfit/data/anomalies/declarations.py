@@ -63,6 +63,11 @@ def _domain(case: Case, column: Expectation) -> Iterator[tuple[Anomaly, str]]:
         yield invalid, f"a domain of {len(domain)} values; expected at most {_DOMAIN_SIZE}"
     if column.semantic not in SEMANTIC:
         yield invalid, f"'{column.semantic}' is no meaning known; expected one of {sorted(SEMANTIC - {''})}"
+    words = truths is not None and (truths.true or truths.false)
+    if words and column.kind in NUMBERS:
+        yield Anomaly.BOOL_TYPE_INVALID_CONFIG, f"{column.kind} tells truth by 1 and 0, not by words"
+    if truths is not None and not words and column.kind is Kind.TEXT:
+        yield Anomaly.BOOL_TYPE_INVALID_CONFIG, "text tells truth by words; say which are true and false"
     for reason in _unfit(column):
         yield Anomaly.DOMAIN_INVALID_FOR_TYPE, reason
 
@@ -79,8 +84,6 @@ def _unfit(column: Expectation) -> Iterator[str]:
     texts = {"pattern": column.pattern, "characters": column.characters, "holds": column.holds, "tokens": column.tokens}
     for name in [name for name, value in texts.items() if value and kind is not Kind.TEXT]:
         yield f"{kind} has no '{name}'; only text has"
-    if column.truths is not None and (column.truths.true or column.truths.false) and kind is not Kind.TEXT:
-        yield f"{kind} tells truth by 1 and 0, not by words"
     if column.semantic in ("url", "mid", "natural_language", "image") and kind is not Kind.TEXT:
         yield f"{kind} cannot be {column.semantic}"
 

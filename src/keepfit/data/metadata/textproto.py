@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 
 from keepfit.core.errors import DataInvalid
 
-Value = "str | Message"
-
 _TOKEN = re.compile(
     r"""\s+|\#[^\n]*|(?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(?P<mark>[{}<>:;,\[\]])|(?P<word>[^\s{}<>:;,\[\]"'\#]+)"""
 )
@@ -99,6 +97,7 @@ def written(message: Message, depth: int = 0) -> str:
 
 
 _Token = tuple[str, str, int]
+"""What it is, the word itself, and where in the text it stands."""
 
 
 def _tokens(text: str) -> Iterator[_Token]:
@@ -109,12 +108,12 @@ def _tokens(text: str) -> Iterator[_Token]:
             line = text.count("\n", 0, at) + 1
             raise DataInvalid(f"line {line}: {text[at : at + 20]!r} is no text proto")
         if found.lastgroup is not None:
-            yield found.lastgroup, found[0], text.count("\n", 0, at) + 1 if found.lastgroup == "mark" else at
+            yield found.lastgroup, found[0], at
         at = found.end()
 
 
 def _unexpected(token: _Token) -> DataInvalid:
-    return DataInvalid(f"{token[1]!r} is not expected where it stands in the text proto")
+    return DataInvalid(f"{token[1]!r} at character {token[2]} is not expected there in a text proto")
 
 
 def _message(tokens: list[_Token], at: int, end: str) -> tuple[Message, int]:
@@ -150,6 +149,8 @@ def _field(tokens: list[_Token], at: int, message: Message) -> int:
         at += 1
         while at < len(tokens) and tokens[at][1] != "]":
             at = at + 1 if tokens[at][1] == "," else _value(tokens, at, name, message)
+        if at >= len(tokens):
+            raise DataInvalid(f"the text proto ends within the list '{name}'; expected ']'")
         return at + 1
     return _value(tokens, at, name, message)
 
