@@ -35,6 +35,8 @@ def booster(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trained = xgboost.train({"objective": "binary:logistic"}, data, 3)
     trained.save_model(folder / "m.json")
     trained.save_model(folder / "m.ubj")
+    unnamed = xgboost.DMatrix(ROWS, label=TRUTH)
+    xgboost.train({"objective": "binary:logistic"}, unnamed, 3).save_model(folder / "plain.ubj")
     return folder
 
 
@@ -60,11 +62,15 @@ def test_half_a_booster(booster: Path, tmp_path: Path) -> None:
 
 
 def test_mlserver(booster: Path, tmp_path: Path) -> None:
-    """The model that MLServer's settings point to, and none outside the folder."""
+    """The model that MLServer's settings point to, its matrix called as they call it, and none outside the folder."""
     shutil.copy(booster / "m.ubj", tmp_path / "x.bst")
     settings = tmp_path / "model-settings.json"
     settings.write_text(json.dumps({"name": "x", "parameters": {"uri": "./x.bst"}}))
     assert made(tmp_path, tmp_path / "o").bundle.runtime == "xgboost"
+    shutil.copy(booster / "plain.ubj", tmp_path / "x.bst")
+    said = {"inputs": [{"name": "predict", "datatype": "FP32", "shape": [-1, 3]}], "parameters": {"uri": "x.bst"}}
+    settings.write_text(json.dumps(said))
+    assert [field.name for field in made(tmp_path, tmp_path / "p").bundle.signature.inputs] == ["predict"]
     settings.write_text(json.dumps({"name": "x", "parameters": {"uri": "../../etc/passwd"}}))
     with pytest.raises(Refused, match="outside the folder"):
         onboard(tmp_path, Wishes(into=tmp_path / "out"))

@@ -27,6 +27,7 @@ from keepfit.edge.committed import plain, read_committed, write
 from keepfit.edge.status import ServiceStatus, VersionStatus, slots_of
 from keepfit.loop.targets import Local
 from keepfit.store.ledger import Ledger
+from keepfit.store.streams import Stream
 
 _START = 180.0  # seconds until a runner takes orders: it loads what was committed first
 
@@ -208,6 +209,7 @@ class Standalone:
             runner = {**self.target.status(self.name), "url": self.target.address(self.name)}
         except KeepfitError:
             runner = {}
+        counts = Stream(self._places.stream(self.name)).counts()
         return ServiceStatus(
             service=self.name,
             time=max((one.time for one in versions), default=datetime.now(UTC)),
@@ -217,6 +219,8 @@ class Standalone:
             doing="nobody looks after it (keepfit serve)",
             slots=slots_of(self.name, runner, plain(read_committed(self._folder))),
             versions=tuple(versions),
+            records=counts.records,
+            labels=counts.labels,
             runner=runner,
         )
 

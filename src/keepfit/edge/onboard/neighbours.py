@@ -66,7 +66,17 @@ def mlserver(found: Recognised, wishes: Wishes, scratch: Path, forms: dict[Kind,
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, AttributeError) as error:
         raise Refused(f"model-settings.json cannot be read: {error}") from error
     inner = recognise(_inside(found.path, uri)) if uri not in ("", ".", "./") else _beside(found.path, path.name)
-    return forms[inner.kind](inner, wishes, scratch)
+    return _called(forms[inner.kind](inner, wishes, scratch), said.get("inputs"))
+
+
+def _called(draft: Draft, inputs: Any) -> Draft:
+    """With one matrix called as the settings' `inputs` call it: MLServer takes it under any name, we under one."""
+    if draft.runtime == "onnx" or draft.columns or len(draft.inputs) != 1 or not isinstance(inputs, list):
+        return draft
+    names = [one.get("name") for one in inputs if isinstance(one, dict)]
+    if len(names) != 1 or not isinstance(names[0], str):
+        return draft
+    return replace(draft, inputs=(replace(draft.inputs[0], name=names[0]),))
 
 
 def _beside(folder: Path, settings: str) -> Recognised:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib.metadata import version as version_of
@@ -58,6 +59,7 @@ class GrpcDoor:
     """All gRPC connections of one process."""
 
     def __init__(self, plane: Plane) -> None:
+        os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # it would log every start of a model's process
         try:
             import grpc
         except ImportError as error:

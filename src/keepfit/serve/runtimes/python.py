@@ -64,6 +64,6 @@ def check_reason(bundle: Bundle, what: str) -> None:
     if not bundle.pickle.strip():
         raise Refused(
             f"{what} is a pickle, which can run any code when it is opened, and the Bundle gives no reason for that; "
-            "onboard it again with one (--pickle REASON), or as ONNX or skops",
+            "onboard it again with one (--allow-pickle REASON), or as ONNX or skops",
             code="pickle",
         )
