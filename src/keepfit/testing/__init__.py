@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 from keepfit.testing.runtimes import check_runtime
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
     from numpy.typing import NDArray
 
     from keepfit.core.protocols import Detector, Gate, Learner, Trigger
@@ -86,7 +89,8 @@ def check_detector(detector: Detector) -> None:
     """A detector is bounded, repeatable, leaves its samples alone, is honest without a change and sees a large one.
 
     Honest: of 200 pairs from one population at most 2 % are called different at p 0.01 and effect 0.1. Large: a
-    rise by one and a half standard deviations. Where a kind of value is not its matter it raises SpecInvalid.
+    rise by one and a half standard deviations. Where a kind of value is not its matter it raises SpecInvalid; one that
+    refuses numbers of any size is asked about probabilities, risen as much in their logits.
     """
     import numpy as np
 
@@ -94,18 +98,32 @@ def check_detector(detector: Detector) -> None:
     from keepfit.core.registry import from_plain, to_plain
 
     random = np.random.default_rng(0)
+    draw = _drawing(detector, random)
     for size in (50, 2000):
-        pairs = [(random.normal(size=size), random.normal(size=size)) for _ in range(100)]
+        pairs = [(draw(size, 0.0), draw(size, 0.0)) for _ in range(100)]
         scores = [detector.score(*pair) for pair in pairs]
         false = sum(score.p_value <= 0.01 and score.effect >= 0.1 for score in scores)
         assert false <= 4, f"{detector!r}: {false} of 100 pairs of {size} rows of one population are called different"
-    seen = detector.score(random.normal(size=1000), random.normal(1.5, size=1000))
+    seen = detector.score(draw(1000, 0.0), draw(1000, 1.5))
     assert seen.p_value <= 1e-3, f"{detector!r} does not see a rise by one and a half deviations"
     assert seen.effect >= 0.1, f"{detector!r} calls a rise by one and a half deviations small"
     for what, pair in _odd_samples().items():
         _check_score(detector, what, *pair)
     again = from_plain(tuple[Protocol, ...], to_plain((detector,)))
     assert again == (detector,), f"{detector!r} does not come back from plain data: {again!r}"
+
+
+def _drawing(detector: Detector, random: np.random.Generator) -> Callable[[int, float], NDArray[Any]]:
+    """Draws of so many numbers around a mean: normal ones, or their logistic where a detector takes probabilities."""
+    import numpy as np
+
+    from keepfit.core.errors import SpecInvalid
+
+    try:
+        detector.score(np.linspace(-3.0, 3.0, 50), np.linspace(-3.0, 3.0, 50))
+    except SpecInvalid:
+        return lambda size, mean: 1 / (1 + np.exp(-random.normal(mean, size=size)))
+    return lambda size, mean: random.normal(mean, size=size)
 
 
 def _odd_samples() -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:

@@ -1,13 +1,9 @@
-"""Detectors: score a window against a reference, each on its own subject's values.
-
-All compare both samples on shared ground (ranks, shared cells), never each on a histogram of its own, so that their
-p-values mean what they say. A missing value counts as a value: a change in what is missing is a change.
-"""
+"""CUSUM, which follows a loss record by record."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import expm1, pi, sqrt
+from math import expm1, sqrt
 from typing import Any
 
 import numpy as np
@@ -15,133 +11,11 @@ from numpy.typing import NDArray
 
 from keepfit.core.errors import SpecInvalid
 from keepfit.core.nouns import Score
-from keepfit.watch.distributions import chi_square, kolmogorov
-from keepfit.watch.samples import Cells, cells, has_few_values, is_categorical, missing_last, numbers
+from keepfit.watch.samples import SILENT, is_categorical, numbers
 
-_SILENT = Score(0.0, 1.0, 0.0)
 _NODES = (-2.8569700138728, -1.3556261799743, 0.0, 1.3556261799743, 2.8569700138728)
 _WEIGHTS = (0.0112574113277, 0.2220759220056, 0.5333333333333, 0.2220759220056, 0.0112574113277)
 """Gauss and Hermite's five points for the mean over a normal variable (Abramowitz and Stegun 25.4.46)."""
-
-
-@dataclass(frozen=True)
-class KS:
-    """Kolmogorov and Smirnov's two-sample test: the largest distance between two distribution functions.
-
-    Statistic and effect are that distance: at least that share of the rows lies elsewhere. The p-value is the
-    asymptotic one with Stephens' (1970) correction for small samples; ties make it cautious. Text has no order and
-    is left to ChiSquare.
-
-    >>> KS().score(np.arange(100.0), np.arange(100.0) + 50).statistic
-    0.5
-    """
-
-    def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
-        """Compare two samples; see Detector."""
-        if is_categorical(reference) or is_categorical(window):
-            return ChiSquare().score(reference, window)
-        if not reference.size or not window.size:
-            return _SILENT
-        old, new = np.sort(missing_last(reference)), np.sort(missing_last(window))
-        places = np.concatenate([old, new])
-        below_old = np.searchsorted(old, places, side="right") / old.size
-        below_new = np.searchsorted(new, places, side="right") / new.size
-        distance = float(np.abs(below_old - below_new).max())
-        root = sqrt(old.size * new.size / (old.size + new.size))
-        return Score(distance, kolmogorov((root + 0.12 + 0.11 / root) * distance), distance)
-
-
-@dataclass(frozen=True)
-class ChiSquare:
-    """Pearson's chi-square test on shared cells: categories, or `bins` quantile bins of the reference.
-
-    The statistic is Pearson's, the effect the total variation distance (the share of rows that would have to move),
-    less in quadrature what two samples of one population would show by chance.
-
-    >>> score = ChiSquare().score(np.array(["a", "b"] * 50), np.array(["a", "a", "a", "b"] * 25))
-    >>> round(score.statistic, 3), round(score.p_value, 5)
-    (13.333, 0.00026)
-    """
-
-    bins: int = 10
-
-    def __post_init__(self) -> None:
-        _require_bins(self.bins)
-
-    def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
-        """Compare two samples; see Detector."""
-        if not reference.size or not window.size:
-            return _SILENT
-        found = cells(reference, window, bins=self.bins)
-        statistic = _pearson(found)
-        return Score(statistic, chi_square(statistic, found.freedom), _moved(found))
-
-
-def _pearson(found: Cells) -> float:
-    m, n = found.reference.sum(), found.window.sum()
-    gap = found.reference / m - found.window / n
-    pooled = (found.reference + found.window) / (m + n)
-    return float((gap * gap / pooled).sum() * found.effective)
-
-
-def _moved(found: Cells) -> float:
-    m, n = found.reference.sum(), found.window.sum()
-    moved = 0.5 * np.abs(found.reference / m - found.window / n).sum()
-    pooled = (found.reference + found.window) / (m + n)
-    by_chance = 0.5 * sqrt(2 / pi) * np.sqrt(pooled * (1 - pooled) / found.effective).sum()
-    return float(sqrt(max(0.0, moved**2 - by_chance**2)))
-
-
-@dataclass(frozen=True)
-class PSI:
-    """The population stability index over shared cells: categories, or `bins` quantile bins of the reference.
-
-    The statistic is the index itself, with half a row added to every cell. Without a change, mn/(m+n) times the
-    index follows chi-square (Yurdakul 2018), hence the p-value; no rule of thumb is needed. The effect is
-    1 - exp(-index), less the index that chance alone explains: about the index while that is small.
-
-    >>> PSI().score(np.arange(1000.0), np.arange(1000.0) + 500).effect > 0.5
-    True
-    """
-
-    bins: int = 10
-
-    def __post_init__(self) -> None:
-        _require_bins(self.bins)
-
-    def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
-        """Compare two samples; see Detector."""
-        if not reference.size or not window.size:
-            return _SILENT
-        found = cells(reference, window, bins=self.bins)
-        old, new = _smoothed(found.reference), _smoothed(found.window)
-        index = float(((old - new) * np.log(old / new)).sum())
-        beyond_chance = max(0.0, index - found.freedom / found.effective)
-        return Score(index, chi_square(index * found.effective, found.freedom), -expm1(-beyond_chance))
-
-
-def _smoothed(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    shares: NDArray[np.float64] = (counts + 0.5) / (counts.sum() + 0.5 * counts.size)
-    return shares
-
-
-@dataclass(frozen=True)
-class Auto:
-    """KS for numbers, ChiSquare for text, booleans, and numbers of few different values.
-
-    >>> Auto().score(np.array([0, 1] * 50), np.array([0, 0, 0, 1] * 25)) == ChiSquare().score(
-    ...     np.array([0, 1] * 50), np.array([0, 0, 0, 1] * 25)
-    ... )
-    True
-    """
-
-    def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
-        """Compare two samples; see Detector."""
-        if not reference.size or not window.size:
-            return _SILENT
-        if is_categorical(reference) or is_categorical(window) or has_few_values(reference, window):
-            return ChiSquare().score(reference, window)
-        return KS().score(reference, window)
 
 
 @dataclass(frozen=True)
@@ -186,16 +60,16 @@ class CUSUM:
         known = np.flatnonzero(new > -np.inf)  # neither missing nor endlessly good
         old, new = old[np.isfinite(old)], new[known]
         if old.size < 2 or not new.size:
-            return _SILENT
+            return SILENT
         mean, deviation, cap = _scale(old, new)
         if deviation == 0:
-            return _SILENT
+            return SILENT
         allowance = self.shift / 2
         learnt = max(0, self.settled - old.size)
         walk = _residuals(np.minimum(new, cap), mean, old.size, learnt) / deviation - allowance
         start, peak = _excursion(walk)
         if start is None:
-            return _SILENT
+            return SILENT
         steps = (np.minimum(old, cap) - mean) / deviation - allowance
         bursts = _burstiness(steps)
         exponent = _exponent(steps, allowance) / bursts
@@ -266,8 +140,3 @@ def _run_length(height: float, exponent: float, allowance: float, *, off: float)
     exponent *= left / allowance
     reach = min(exponent * (height + 1.166), 700.0)  # 1.166: the mean overshoot of both borders; exp(700) is endless
     return (expm1(reach) - reach) / (exponent * left)
-
-
-def _require_bins(bins: int) -> None:
-    if bins < 2:
-        raise SpecInvalid(f"bins: expected at least 2, found {bins}")

@@ -1,0 +1,42 @@
+"""Kolmogorov and Smirnov's test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keepfit.core.nouns import Score
+from keepfit.watch.detectors.chi_square import ChiSquare
+from keepfit.watch.distributions import kolmogorov
+from keepfit.watch.samples import SILENT, is_categorical, missing_last
+
+
+@dataclass(frozen=True)
+class KS:
+    """Kolmogorov and Smirnov's two-sample test: the largest distance between two distribution functions.
+
+    Statistic and effect are that distance: at least that share of the rows lies elsewhere. The p-value is the
+    asymptotic one with Stephens' (1970) correction for small samples; ties make it cautious. Text has no order and
+    is left to ChiSquare.
+
+    >>> KS().score(np.arange(100.0), np.arange(100.0) + 50).statistic
+    0.5
+    """
+
+    def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
+        """Compare two samples; see Detector."""
+        if is_categorical(reference) or is_categorical(window):
+            return ChiSquare().score(reference, window)
+        if not reference.size or not window.size:
+            return SILENT
+        old, new = np.sort(missing_last(reference)), np.sort(missing_last(window))
+        places = np.concatenate([old, new])
+        below_old = np.searchsorted(old, places, side="right") / old.size
+        below_new = np.searchsorted(new, places, side="right") / new.size
+        distance = float(np.abs(below_old - below_new).max())
+        root = sqrt(old.size * new.size / (old.size + new.size))
+        return Score(distance, kolmogorov((root + 0.12 + 0.11 / root) * distance), distance)

@@ -1,0 +1,54 @@
+"""What dealing the rows anew would show: null distributions of statistics that have no closed form."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keepfit.watch.distributions import chi_square
+
+DRAWS = 199
+
+
+def groups(pooled: NDArray[np.float64], *, most: int = 256) -> NDArray[np.int64]:
+    """Where the groups of a sorted sample end: single rows at both ends, where outliers lie, and wider in between.
+
+    A group never parts equal values. At most about `most` groups; all different values where there are no more.
+    """
+    last = np.flatnonzero(np.append(pooled[1:] != pooled[:-1], True))
+    if last.size <= most:
+        return last
+    side = np.unique(np.geomspace(1, pooled.size / 2, most // 4).astype(np.int64))
+    even = np.linspace(0, pooled.size - 1, most // 2).astype(np.int64)
+    wanted = np.concatenate([side - 1, pooled.size - 1 - side, even, [pooled.size - 1]])
+    return np.unique(last[np.minimum(np.searchsorted(last, wanted), last.size - 1)])
+
+
+def deals(ends: NDArray[np.int64], first: int, *, draws: int = DRAWS, seed: int = 0) -> NDArray[np.float64]:
+    """How many rows of each group the first sample of `first` rows gets when all rows are dealt anew, per draw."""
+    counts = np.diff(ends, prepend=-1)
+    random = np.random.default_rng(seed)
+    if int(counts.sum()) < 1_000_000_000:
+        dealt = random.multivariate_hypergeometric(counts, first, size=draws, method="marginals")
+    else:  # the generator's own limit; so many rows are as good as drawn with replacement
+        dealt = random.multinomial(first, counts / counts.sum(), size=draws)
+    return dealt.astype(np.float64)
+
+
+def chance(statistic: float, null: NDArray[np.float64]) -> float:
+    """The chance of a statistic as large in the null distribution that the draws `null` show.
+
+    The share of draws that reach it; where fewer than ten do, the tail of a gamma variable with the draws' first three
+    moments (Pearson's type III; Knijnenburg et al. 2009 on tails of permutations), but no more than that share allows.
+    """
+    reached = int((null >= statistic * (1 - 1e-12)).sum())
+    share = (reached + 1) / (null.size + 1)
+    spread = float(null.std())
+    if reached >= 10 or spread == 0:
+        return share
+    skewness = max(float((((null - null.mean()) / spread) ** 3).mean()), 0.05)
+    shape = 4 / skewness**2
+    place = shape + sqrt(shape) * (statistic - float(null.mean())) / spread
+    return min(share, chi_square(2 * place, 2 * shape)) if place > 0 else share
