@@ -13,7 +13,8 @@ from keepfit.store import segments
 from keepfit.store.logs import Piece, Rows, arrival, one, stacked
 from keepfit.store.segments import TIME
 
-NO_LABELS = pa.schema([(RECORD_ID, pa.string()), (LABEL, pa.null()), (LABEL_TIME, TIME)]).empty_table()
+NO_LABELS = pa.schema([(RECORD_ID, pa.string()), (LABEL, pa.null()), (LABEL_TIME, TIME)])
+"""What Labels look like while there are none. No table: with its first array pyarrow imports pandas where it is."""
 
 
 def in_force(pieces: Sequence[Piece], *, as_of: int | None, ids: pa.Array | None) -> pa.Table:
@@ -24,7 +25,7 @@ def in_force(pieces: Sequence[Piece], *, as_of: int | None, ids: pa.Array | None
     if ids is not None:
         hashes = segments.hash_ids(ids)
         pieces = [piece for piece in pieces if piece.contains(hashes).any()]
-    rows = stacked(pieces, NO_LABELS.column_names, schema=NO_LABELS.schema)
+    rows = stacked(pieces, NO_LABELS.names, schema=NO_LABELS)
     chosen = np.arange(rows.num_rows)
     if ids is not None and len(ids) < rows.num_rows:
         chosen = np.flatnonzero(np.asarray(pc.is_in(one(rows[RECORD_ID]), value_set=ids)))

@@ -100,7 +100,7 @@ def _joined(pieces: Sequence[Piece], labels: Labels, query: Query, schema: pa.Sc
         )
     else:
         found = _latest(_ordered(found), query)
-        told = labels(found.ids) if _asks_for_labels(query) else NO_LABELS
+        told = labels(found.ids) if _asks_for_labels(query) else NO_LABELS.empty_table()
         found = _with_labels(found, told)
     return _dressed(found, inside, told, schema=schema, columns=query.columns)
 
