@@ -1,0 +1,44 @@
+"""Whether a model may answer on the event loop is measured, by what a call costs and by what a row more does."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import toys
+from keepfit.serve.loading import load
+from keepfit.serve.routing import _quick
+
+
+class Costly:
+    """A Predictor in this process which takes its time for each call, and for each row of it."""
+
+    inline = True
+
+    def __init__(self, predictor: Any, *, call: float, row: float) -> None:
+        self._predictor, self._call, self._row = predictor, call, row
+
+    def predict(self, inputs: Any) -> Any:
+        time.sleep(self._call + self._row * len(next(iter(inputs.values()))))
+        return self._predictor.predict(inputs)
+
+    def close(self) -> None:
+        self._predictor.close()
+
+
+@pytest.mark.parametrize(
+    ("call", "row", "least", "most"),
+    [(0.0004, 0.0, 10, 80), (0.0, 0.0004, 1, 5), (0.004, 0.0, 0, 0)],
+    ids=["a call costs", "a row costs", "too slow for one"],
+)
+def test_rows_on_the_event_loop_are_what_its_time_is_enough_for(
+    tmp_path: Path, call: float, row: float, least: int, most: int
+) -> None:
+    """What a call costs by itself is not counted for each row; what a row costs is; a slow model gets none."""
+    directory = toys.bundle(tmp_path / "toy")
+    bundle, predictor = load(directory)
+    assert least <= _quick(directory, bundle, Costly(predictor, call=call, row=row)) <= most
+    predictor.close()
