@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow as pa
 from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, roc_auc_score
 
-from benchmarks.harness import Line, interleave
+from benchmarks.harness import Line, either, interleave
 from keepfit.core.nouns import Slice, Task
 from keepfit.judge.evaluate import Terms, evaluate
 from keepfit.judge.slices import members
 
-ROWS, ROUNDS, FEW = 15_000, 3, 20
+ROWS, ROUNDS, FEW = 15_000, either(3, 1), 20
 
 
 def _model(truth: np.ndarray, strength: float, random: np.random.Generator) -> dict[str, Any]:

@@ -14,10 +14,10 @@ import time
 import venv
 from pathlib import Path
 
-from benchmarks.harness import ROOT, Line, Sample, interleave
-from benchmarks.mlserver import python as mlserver_at
+from benchmarks import mlserver
+from benchmarks.harness import ROOT, Line, Sample, either, interleave
 
-ROUNDS = 7
+ROUNDS = either(7, 1)
 HEAVY = ("sklearn", "torch", "onnxruntime")
 COUNT = "import importlib.metadata as m; print(len({d.name for d in m.distributions()} - {'pip', 'setuptools'}))"
 
@@ -48,7 +48,7 @@ def _heavy(python: Path, *arguments: str) -> list[str]:
 
 def run() -> list[Line]:
     """Install, weigh, count, and time the import and the first command."""
-    mlserver = mlserver_at()
+    peer = mlserver.python()
     home = Path(tempfile.mkdtemp(prefix="keepfit-install-"))
     try:
         venv.create(home, with_pip=True)
@@ -64,14 +64,14 @@ def run() -> list[Line]:
             f"{ROOT}[serve]",
         ]
         subprocess.run(install, check=True)
-        return [*_weigh(home, mlserver), *_wake(python, mlserver)]
+        return [*_weigh(home, peer), *_wake(python, peer)]
     finally:
         shutil.rmtree(home)
 
 
-def _weigh(home: Path, mlserver: Path) -> list[Line]:
-    ours, theirs = Sample((_size(home),)), Sample((_size(mlserver.parent.parent),))
-    count, their_count = Sample((_count(home / "bin" / "python"),)), Sample((_count(mlserver),))
+def _weigh(home: Path, peer: Path) -> list[Line]:
+    ours, theirs = Sample((_size(home),)), Sample((_size(peer.parent.parent),))
+    count, their_count = Sample((_count(home / "bin" / "python"),)), Sample((_count(peer),))
     return [
         Line(
             what="keepfit[serve] installed",
@@ -95,7 +95,7 @@ def _weigh(home: Path, mlserver: Path) -> list[Line]:
     ]
 
 
-def _wake(python: Path, mlserver: Path) -> list[Line]:
+def _wake(python: Path, peer: Path) -> list[Line]:
     commands = {"import": ("import keepfit", 0.3), "help": ("keepfit --help", 0.5)}
     asked = {"import": ["-c", "import keepfit"], "help": ["-m", "keepfit.edge.cli", "--help"]}
     for arguments in asked.values():  # the first run compiles what the next ones load
@@ -105,8 +105,8 @@ def _wake(python: Path, mlserver: Path) -> list[Line]:
         {
             "import": lambda: _seconds(python, *asked["import"]),
             "help": lambda: _seconds(python, *asked["help"]),
-            "peer import": lambda: _seconds(mlserver, "-c", "import mlserver"),
-            "peer help": lambda: _seconds(mlserver, mlserver.parent / "mlserver", "--help"),
+            "peer import": lambda: _seconds(peer, "-c", "import mlserver"),
+            "peer help": lambda: _seconds(peer, peer.parent / "mlserver", "--help"),
         },
     )
     lines = []
