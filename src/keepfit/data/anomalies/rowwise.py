@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from keepfit.core.errors import DataInvalid
+from keepfit.core.nouns import Severity
 from keepfit.data.anomalies.case import Case
 from keepfit.data.anomalies.domains import form_of
 from keepfit.data.anomalies.faults import Fault, Mask, absent_in, is_text, truths_of, whole
@@ -83,7 +85,11 @@ def _rule(case: Case, table: pa.Table, rule: Rule) -> Iterator[Fault]:
         yield Fault(case.tell(Anomaly.STATS_NOT_AVAILABLE, rule.text, sentence))
         return
     plain = {name: whole(table, name) for name in rule.columns}
-    broken = truths_of(rule.broken(plain)) if table.num_rows else np.zeros(0, np.bool_)
+    try:
+        broken = truths_of(rule.broken(plain))
+    except DataInvalid as error:  # a column of another kind than the rule is for: data to be told of
+        yield Fault(case.tell(Anomaly.STATS_NOT_AVAILABLE, rule.text, str(error), severity=Severity.ERROR))
+        return
     yield from _fault(case, Anomaly.ROW_RULE_BROKEN, rule.text, f"the rule '{rule.text}' is broken", broken)
 
 

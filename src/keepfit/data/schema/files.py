@@ -46,12 +46,16 @@ def to_yaml(schema: Schema) -> str:
 
 def from_yaml(text: str) -> Schema:
     """The Schema that YAML says; DataInvalid says what in it is wrong."""
+    return from_plain_schema(load_yaml(text))
+
+
+def load_yaml(text: str) -> Any:
+    """What YAML says, as plain data."""
     yaml = _yaml()
     try:
-        plain = yaml.safe_load(text)
+        return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise DataInvalid(f"not YAML: {error}") from error
-    return from_plain_schema(plain)
 
 
 def plain_schema(schema: Schema) -> dict[str, Any]:

@@ -190,6 +190,23 @@ def accept(data: str, path: Path, environment: str, chosen: tuple[str, ...], eve
     _show_changes(differences(old, new), as_json=as_json)
 
 
+@schema.command("import")
+@click.argument("suite", type=_FILE)
+@click.option("-o", "--output", type=_FILE, required=True, help="Where to write it.")
+def import_(suite: Path, output: Path) -> None:
+    """Make a schema of a SUITE of pandera (YAML, JSON) or Great Expectations (JSON)."""
+    from keepfit.data.schema import write_schema
+    from keepfit.data.suites import read_suite
+
+    found = read_suite(suite)
+    write_schema(found.schema, output)
+    for one in found.not_understood:
+        click.echo(f"not understood: {one}", err=True)
+    click.echo(
+        f"wrote {output}: {len(found.schema.columns)} columns, {len(found.not_understood)} things not understood"
+    )
+
+
 @schema.command()
 @click.argument("old", type=_FILE)
 @click.argument("new", type=_FILE)
