@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from keepfit.core.errors import Invalid, KeepfitError
+from keepfit.edge.cli_drift import drift
 from keepfit.edge.commands import check, models, slots
 from keepfit.edge.commands.options import client_of, end, places_of, stored
 from keepfit.edge.commands.profile import profile
@@ -216,6 +217,7 @@ for verb in (slots.swap, slots.rollback, slots.promote, slots.abort, serve):
 main.add_command(models.onboard)
 main.add_command(models.bundle)
 main.add_command(profile)
+main.add_command(drift)
 main.add_command(check.check)
 main.add_command(check.schema)
 

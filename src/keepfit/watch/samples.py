@@ -42,7 +42,8 @@ def numbers(values: NDArray[Any]) -> NDArray[np.float64]:
 def missing_last(values: NDArray[Any]) -> NDArray[np.float64]:
     """The values as numbers in which a missing one is the greatest, so that a change in what is missing is seen."""
     found = numbers(values)
-    return np.where(np.isnan(found), np.inf, found)
+    missing = np.isnan(found)
+    return np.where(missing, np.inf, found) if missing.any() else found
 
 
 def gap(old: NDArray[np.float64], new: NDArray[np.float64]) -> float:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from keepfit.core.nouns import Score
 from keepfit.watch.detectors.chi_square import ChiSquare
 from keepfit.watch.distributions import kolmogorov
+from keepfit.watch.gaps import largest_gap
 from keepfit.watch.samples import SILENT, is_categorical, missing_last
 
 
@@ -23,6 +23,7 @@ class KS:
     asymptotic one with Stephens' (1970) correction for small samples; ties make it cautious. Text has no order and
     is left to ChiSquare.
 
+    >>> import numpy as np
     >>> KS().score(np.arange(100.0), np.arange(100.0) + 50).statistic
     0.5
     """
@@ -33,10 +34,7 @@ class KS:
             return ChiSquare().score(reference, window)
         if not reference.size or not window.size:
             return SILENT
-        old, new = np.sort(missing_last(reference)), np.sort(missing_last(window))
-        places = np.concatenate([old, new])
-        below_old = np.searchsorted(old, places, side="right") / old.size
-        below_new = np.searchsorted(new, places, side="right") / new.size
-        distance = float(np.abs(below_old - below_new).max())
+        old, new = missing_last(reference), missing_last(window)
+        distance = largest_gap(old, new)
         root = sqrt(old.size * new.size / (old.size + new.size))
         return Score(distance, kolmogorov((root + 0.12 + 0.11 / root) * distance), distance)
