@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from keepfit.core.nouns import Finding, Severity
 from keepfit.data.anomalies import TFDV, Anomaly, Case
 from keepfit.data.check import check, compare, examine
 from keepfit.data.profile import Kind, profile
+from keepfit.data.read import read
 from keepfit.data.schema import (
     Apart,
     Between,
@@ -27,6 +29,7 @@ from keepfit.data.schema import (
     Tokens,
     Truths,
     WeightedBy,
+    infer,
 )
 
 
@@ -311,3 +314,20 @@ def test_rhythm_of_habit() -> None:
     assert check(pa.table(x(*(day for day in days for _ in range(3)))), of(Kind.TIME)) == ()
     rng = np.random.default_rng(0)
     assert check(pa.table(x(*rng.normal(0, 300, 500).round(), -999.0)), of(FLOAT)) == ()
+
+
+def test_real_rhythm(shared_data: Path) -> None:
+    """City demand per half hour is without a hole; taken out and doubled rows are found, and just those."""
+    table = read(shared_data / "nab" / "nyc_taxi.csv")
+    schema = infer(profile(table), label="")
+    assert check(table, schema) == ()
+    harmed = pa.concat_tables([table.slice(0, 100), table.slice(104, 900), table.slice(1003)])
+    found = {f.anomaly: (f.measured, f.rows) for f in check(harmed, schema)}
+    assert found == {"HOLES_IN_TIME": (4, (101,)), "REPEATED_STAMPS": (1, (1000, 1001))}
+
+
+def test_real_data_is_left_alone(shared_data: Path) -> None:
+    """Nothing undeclared is told of public data without such faults."""
+    for name in ("elec2/*.csv", "bike_sharing/hour.csv", "occupancy/datatraining.txt", "chicago_taxi/data.csv"):
+        table = read(shared_data / name)
+        assert check(table, infer(profile(table), label="")) == (), name
