@@ -29,7 +29,7 @@ Followed = dict[str, Future[list[str]]]
 
 @pytest.fixture(scope="module")
 def followed(request: pytest.FixtureRequest) -> Iterator[Followed]:
-    """What came of the pages that are asked for, two of which are followed at a time: they mostly wait for processes."""
+    """What came of the pages that are asked for, followed two at a time: they mostly wait for processes."""
     asked = [item.callspec.params.get("name") for item in request.session.items if hasattr(item, "callspec")]
     with ThreadPoolExecutor(2) as two, tempfile.TemporaryDirectory() as folder:
         yield {name: two.submit(follow, name, Path(folder) / name) for name in PAGES if name in asked}
