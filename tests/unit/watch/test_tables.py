@@ -67,9 +67,7 @@ def test_frames_and_detectors() -> None:
 
 def test_needs_little() -> None:
     """Importing it brings neither pandas nor scipy nor a store."""
-    code = (
-        "import sys, keepfit.watch.tables; print({'pandas', 'scipy', 'keepfit.store'} & set(sys.modules))"
-    )
+    code = "import sys, keepfit.watch.tables; print({'pandas', 'scipy', 'keepfit.store'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 

@@ -21,7 +21,7 @@ class Confidence:
     Reference and window are probabilities of the positive class, or of the predicted one. Of probabilities that mean
     what they say, max(p, 1 - p) is the expected accuracy (Guillory et al. 2021, difference of confidences); the
     statistic is its change, the p-value Welch's two-sided one, the effect the change's size. A fall of accuracy that
-    the model does not know of (concept drift) cannot be seen so. See `keepfit.watch.estimate` for more metrics.
+    the model does not know of (concept drift) cannot be seen so.
 
     >>> round(Confidence().score(np.full(50, 0.9), np.tile([0.6, 0.8], 25)).statistic, 6)
     -0.2
