@@ -25,8 +25,18 @@ from keepfit.edge.commands.serve import serve
 _PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
 
 
+_ORDER = (
+    "demo", "init", "apply", "up", "down", "status", "versions", "runs", "logs", "onboard", "bundle",
+    "serve", "swap", "promote", "abort", "rollback", "update", "approve", "profile", "schema", "check", "drift", "replay", "runner",
+)  # fmt: skip
+"""The commands as somebody comes to need them; others follow."""
+
+
 class _Commands(click.Group):
     """Turns keepfit's errors into one line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self.commands, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
