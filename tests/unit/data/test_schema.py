@@ -164,3 +164,12 @@ def test_rules_of_other_kinds() -> None:
     assert (finding.anomaly, finding.severity) == ("STATS_NOT_AVAILABLE", Severity.ERROR)
     with pytest.raises(DataInvalid, match="t > i"):
         Rule("t > i").broken(pa.table(BASE))
+
+
+def test_addresses() -> None:
+    """Text that is all addresses is expected to stay so."""
+    pages = [f"https://keepfit.example/{n}" for n in range(1500)]
+    schema = infer(profile(pa.table({"x": pages + pages[:50] * 9})), label="")  # some are frequent, as ever
+    assert check(pa.table({"x": pages}), schema) == ()
+    (finding,) = check(pa.table({"x": [*pages, "home"]}), schema)
+    assert (finding.anomaly, finding.rows) == ("PATTERN_MISMATCH", (1501,))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -13,11 +12,8 @@ from keepfit.data.anomalies.case import Case
 from keepfit.data.anomalies.kinds import Anomaly
 from keepfit.data.profile import NUMBERS, Kind, Statistics
 from keepfit.data.schema import Expectation
+from keepfit.data.schema.inferring import MEANINGS, meaning_of
 
-URL = r"(?:https?|ftp)://[^\s/?#]+[^\s]*"
-MID = r"/[mg]/[0-9a-z_]+"
-_MEANINGS = {"url": URL, "mid": MID}
-_ENOUGH = 10  # so many different texts of one form are no accident
 _SHOWN = 3
 
 
@@ -157,16 +153,15 @@ def meaning(case: Case, column: Statistics, expected: Expectation) -> Iterator[F
     said = expected.semantic or expected.pattern or expected.holds or expected.tokens or expected.images
     if column.kind is not Kind.TEXT or said or case.schema.domain(expected) is not None or expected.truths:
         return
-    found = [str(value) for value in column.frequent.values]
-    for name, form in _MEANINGS.items():
-        if len(found) >= _ENOUGH and all(re.fullmatch(form, value) for value in found):
-            sentence = f"column '{column.name}' looks like {name} throughout; say 'semantic: {name}' to have it checked"
-            yield case.tell(Anomaly.SEMANTIC_DOMAIN_UPDATE, column.name, sentence)
+    name = meaning_of(column)
+    if name:
+        sentence = f"column '{column.name}' looks like {name} throughout; say 'semantic: {name}' to have it checked"
+        yield case.tell(Anomaly.SEMANTIC_DOMAIN_UPDATE, column.name, sentence)
 
 
 def form_of(expected: Expectation) -> str:
     """The regular expression a text must match, empty for none."""
-    return expected.pattern or _MEANINGS.get(expected.semantic, "")
+    return expected.pattern or MEANINGS.get(expected.semantic, "")
 
 
 def values_of(case: Case, column: Statistics) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from keepfit.core.nouns import LABEL
@@ -9,6 +10,10 @@ from keepfit.data.profile import Kind, Profile, Statistics
 from keepfit.data.schema.expectations import Between, Expectation, Schema
 
 _SLACK = 0.5
+MEANINGS = {"url": r"(?:https?|ftp)://[^\s/?#]+[^\s]*", "mid": r"/[mg]/[0-9a-z_]+"}
+"""What texts of a meaning look like: addresses, and names in a knowledge graph (wikidata's P646)."""
+
+_ENOUGH = 10  # so many different texts of one form are no accident
 _CATEGORIES = 100  # text with more values than these is no category; TFDV's own default
 
 
@@ -39,6 +44,7 @@ def expectation(column: Statistics) -> Expectation:
         minimum=low,
         maximum=high,
         domain=_domain(column),
+        semantic=meaning_of(column) if _domain(column) is None else "",
         constant=column.constant,
         usual=max(top, column.missing) / column.rows if column.rows else 0.0,
     )
@@ -77,3 +83,11 @@ def _innermost(column: Statistics) -> Kind | None:
     while inner is not None and inner.elements is not None:
         inner = inner.elements
     return inner.kind if inner is not None else None
+
+
+def meaning_of(column: Statistics) -> str:
+    """What all frequent texts of a column are, empty where they are nothing special."""
+    texts = [str(value) for value in column.frequent.values] if column.kind is Kind.TEXT else []
+    if len(texts) < _ENOUGH:
+        return ""
+    return next((name for name, form in MEANINGS.items() if all(re.fullmatch(form, one) for one in texts)), "")
