@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from keepfit.watch.distributions import chi_square
 
-DRAWS = 199
+DRAWS = 499
 
 
 def groups(pooled: NDArray[np.float64], *, most: int = 256) -> NDArray[np.int64]:
@@ -48,7 +48,7 @@ def chance(statistic: float, null: NDArray[np.float64]) -> float:
     spread = float(null.std())
     if reached >= 10 or spread == 0:
         return share
-    skewness = max(float((((null - null.mean()) / spread) ** 3).mean()), 0.05)
+    skewness = max(1.2 * float((((null - null.mean()) / spread) ** 3).mean()), 0.05)  # so few draws show too little
     shape = 4 / skewness**2
     place = shape + sqrt(shape) * (statistic - float(null.mean())) / spread
     return min(share, chi_square(2 * place, 2 * shape)) if place > 0 else share

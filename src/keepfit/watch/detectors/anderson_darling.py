@@ -26,9 +26,9 @@ class AndersonDarling:
     """Anderson and Darling's test for two samples (Scholz & Stephens 1987, with midranks): it looks at the tails too.
 
     The statistic is the standardised one. The p-value is that of the limit (Marsaglia & Marsaglia 2004), at the same
-    number of deviations from its mean; of few rows it comes from dealing them anew. The effect is the root of the
-    weighted mean square gap beyond chance, 1 for two samples of one size which do not overlap. Text has no order and
-    is left to ChiSquare.
+    number of deviations from its mean; of few rows that of dealing them anew, if greater. The effect is the root of
+    the weighted mean square gap beyond chance, 1 for two samples of one size which do not overlap. Text has no order
+    and is left to ChiSquare.
 
     >>> AndersonDarling().score(np.arange(100.0), np.arange(100.0) + 500).effect > 0.95
     True
@@ -48,10 +48,9 @@ class AndersonDarling:
         inside = np.diff(np.searchsorted(np.sort(old), pooled[last], side="right"), prepend=0)
         squares = float(_squares(inside[None, :].astype(np.float64), last)[0])
         standardised = (squares - 1) / _deviation(old.size, new.size)
+        p_value = anderson_darling(1 + standardised * _LIMIT_DEVIATION)
         if pooled.size <= _SMALL:
-            p_value = chance(squares, _squares(deals(last, old.size), last))
-        else:
-            p_value = anderson_darling(1 + standardised * _LIMIT_DEVIATION)
+            p_value = max(p_value, chance(squares, _squares(deals(last, old.size), last)))
         effective = old.size * new.size / pooled.size
         effect = sqrt(max(0.0, (squares - 1) / effective / (8 * log(2) - 4)))
         return Score(standardised, p_value, min(1.0, effect))

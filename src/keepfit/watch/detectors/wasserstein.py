@@ -18,7 +18,7 @@ from keepfit.watch.samples import SILENT, is_categorical, numbers
 class Wasserstein:
     """Wasserstein's distance of order one: how far values have to move on average, in the units of the values.
 
-    The p-value comes from dealing the rows anew (199 times, with a fitted tail). The effect is the distance beyond
+    The p-value comes from dealing the rows anew (499 times, with a fitted tail). The effect is the distance beyond
     that of such deals in median, in standard deviations of the reference, at most 1. Missing and endless values stand
     one range of the known ones beyond these. Text has no distances and is left to ChiSquare.
 
