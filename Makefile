@@ -46,7 +46,7 @@ lock:
 	@$(PYTHON) -m venv .venv-newest
 	@.venv-newest/bin/python -m pip install $(PIP_FLAGS) --editable '.[dev]'
 	@{ echo "# The newest releases pyproject.toml admits, on which the suite passes; written by: make lock"; \
-	   .venv-newest/bin/python -m pip freeze --exclude-editable; } > constraints.new
+	   .venv-newest/bin/python -m pip freeze --exclude-editable | sed "s/+cpu//"; } > constraints.new
 	@mv constraints.new constraints.txt
 
 test-newest:
