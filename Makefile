@@ -29,7 +29,7 @@ demo: $(INSTALLED)
 	@$(BIN)/python -m keepfit demo
 
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(INSTALLED)
 	@$(BIN)/ruff check --quiet .
