@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -145,8 +146,12 @@ def _judge(observers: list[Observer], now: int, settled: float, acknowledged: fl
 def children(runner: Served) -> set[int]:
     """The model processes of all front workers."""
     assert runner.process is not None
-    family = psutil.Process(runner.process.pid).children(recursive=True)
-    return {member.pid for member in family if "keepfit.serve.child" in member.cmdline()}
+    found = set()
+    for member in psutil.Process(runner.process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # one that has just ended
+            if "keepfit.serve.child" in member.cmdline():
+                found.add(member.pid)
+    return found
 
 
 @pytest.mark.parametrize("point", ["loads", "has loaded"])

@@ -184,7 +184,7 @@ def test_a_file_that_cannot_be_loaded_says_where_and_why(
         ('    time="when",\n', "", None, "column 'when' holds times (timestamp"),
         ("Window(rows=1000)", "Window(rows='all')", 8, "expected int, found str 'all'"),
         ("Recipe(window=Window(rows=1000), seed=3)", "'all'", 8, "expected Recipe, found str 'all'"),
-        ("detector=detectors.Auto()", "detector=gates.Golden()", 9, "expected a Detector (there are: Auto"),
+        ("detector=detectors.Auto()", "detector=gates.Golden()", 9, "expected a Detector (there are: ADWIN"),
         ("detectors.Auto()", "detectors.Auto", 9, "expected a Detector, found the class Auto; write Auto(…)"),
         ("on=Subject.INPUTS", "on='everything'", 9, "expected Subject.INPUTS or Subject.OUTPUT"),
         ("triggers.Labels(100)", "triggers.Labels('100')", 10, "Labels.count: expected int, found str '100'"),
