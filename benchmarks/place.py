@@ -26,7 +26,7 @@ from keepfit.core.places import Places
 from keepfit.core.registry import to_plain
 from keepfit.core.service import Recipe, Service, Serving, Specification
 from keepfit.core.signature import DType, Field
-from keepfit.learn.update import update
+from keepfit.learn.update import Folders, update
 from keepfit.loop.targets import Local
 from keepfit.store.blobs import Trees
 
@@ -91,9 +91,7 @@ def bundle(places: Places, seed: int = 0, *, model: Any = None, width: int = WID
             model or estimator(),
             train=table.slice(0, cut),
             holdout=table.slice(cut),
-            parent=None,
-            code=None,
-            into=into,
+            folders=Folders(into=into, left=Path(folder) / "memory"),
         )
         if made.runtime != "onnx":
             raise RuntimeError(f"the benchmark's model was not converted: {made.note}")

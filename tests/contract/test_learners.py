@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from keepfit.core import registry
-from keepfit.core.nouns import Memory
+from keepfit.core.nouns import Learnt, Lesson
 from keepfit.core.protocols import Learner
 from keepfit.testing import check_learner
 
@@ -25,10 +25,10 @@ def test_laws(name: str) -> None:
 class Greedy:
     """A learner that trains the very parent it is given."""
 
-    def learn(self, estimator: Any, X: Any, y: Any, *, parent: Any | None, memory: Memory | None, seed: int) -> Any:
+    def learn(self, estimator: Any, lesson: Lesson) -> Learnt:
         from sklearn.base import clone
 
-        return (parent or clone(estimator)).partial_fit(X, y, classes=["down", "up"])
+        return Learnt((lesson.parent or clone(estimator)).partial_fit(lesson.X, lesson.y, classes=["down", "up"]))
 
 
 def test_the_laws_notice_a_changed_parent() -> None:

@@ -192,13 +192,17 @@ class RunFailed(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class VersionRegistered(Fact):
-    """A Bundle was given a number; `origin` says where one came from that no update made."""
+    """A Bundle was given a number; `origin` says where one came from that no update made.
+
+    `memory` is what the learner that made it remembers, for the update that goes on from this Version.
+    """
 
     number: int
     digest: Digest
     parent: int
     update: str
     origin: str = ""
+    memory: Digest = ""
 
     @property
     def subject(self) -> str:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from keepfit.core.signature import Field, Signature
+
+if TYPE_CHECKING:  # numpy costs a tenth of a second, pyarrow more, and only the types are needed
+    import pyarrow as pa
+    from numpy.typing import NDArray
 
 Digest = str
 """A lower-case hexadecimal SHA-256 of content."""
@@ -307,10 +314,44 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Memory:
-    """What a learner carries from update to update: an artifact beside the model."""
+    """What a learner carries from update to update: rows it remembers, and arrays by name.
 
-    digest: Digest
+    `kind` names the learner that wrote it. `rows` are remembered Records: `_id`, the features, `_label`, and columns of
+    the learner's own whose names begin with `_`, so that a person's Records can be found in it and taken out.
+    """
+
     kind: str
+    rows: pa.Table | None = None
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """What a learner is given to learn, and what it goes on from.
+
+    `X` is a DataFrame with the Service's features in order, or one matrix; `y` a 1-d array of labels; `ids` the ids of
+    the Records, none where they have none. `classes` are all classes of the Service in order, none for numbers.
+    `parent` is the fitted estimator before and `memory` what that update left behind. `checkpoint` is a folder that
+    belongs to this very work: a learner may keep there how far it came, and goes on from there where an earlier
+    attempt was interrupted.
+    """
+
+    X: Any
+    y: NDArray[Any]
+    ids: tuple[str, ...] = ()
+    classes: tuple[str | int | bool, ...] = ()
+    parent: Any = None
+    memory: Memory | None = None
+    seed: int = 0
+    checkpoint: Path | None = None
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What came of a Lesson: a fitted estimator, and the memory to go on with, None for learners without one."""
+
+    model: Any
+    memory: Memory | None = None
 
 
 @dataclass(frozen=True)

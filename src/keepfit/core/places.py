@@ -56,6 +56,10 @@ class Places:
         """The request, log and result of one Run."""
         return self.root / "runs" / run
 
+    def checkpoint(self, key: str) -> Path:
+        """How far the work of that key came before it was interrupted."""
+        return self.root / "checkpoints" / key
+
 
 def admin_socket(deployment: Path) -> Path:
     """The Unix socket on which a runner takes orders.

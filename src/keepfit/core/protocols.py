@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # numpy costs a tenth of a second, and only the types are nee
 
     from numpy.typing import NDArray
 
-    from keepfit.core.nouns import Bundle, Decision, Evidence, Memory, Pulse, Ruling, Score
+    from keepfit.core.nouns import Bundle, Decision, Evidence, Learnt, Lesson, Pulse, Ruling, Score
 
 
 @runtime_checkable
@@ -54,11 +54,8 @@ class Gate(Protocol):
 class Learner(Protocol):
     """A method of continual learning."""
 
-    def learn(self, estimator: Any, X: Any, y: Any, *, parent: Any | None, memory: Memory | None, seed: int) -> Any:
-        """Return a new fitted estimator; `estimator` and `parent` (the fitted one before, or None) stay unchanged.
-
-        X is a DataFrame with the Service's features in order, y a 1-d array of labels.
-        """
+    def learn(self, estimator: Any, lesson: Lesson) -> Learnt:
+        """Return a new fitted estimator and what is to be remembered; `estimator` and the lesson stay unchanged."""
         ...
 
 

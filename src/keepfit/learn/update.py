@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,47 +13,65 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from keepfit.core.errors import KeepfitError, Refused
-from keepfit.core.nouns import Base, Bundle, Task
+from keepfit.core.nouns import RECORD_ID, Base, Bundle, Learnt, Lesson, Task
 from keepfit.core.protocols import Learner
 from keepfit.core.service import Specification
 from keepfit.learn import bundles
-from keepfit.learn.learners import Refit, WarmStart, cloned, threaded
+from keepfit.learn import memory as memories
+from keepfit.learn.estimators import cloned, threaded
+from keepfit.learn.learners import Refit, WarmStart
 from keepfit.learn.native import threads
 from keepfit.learn.tables import arrays, frame, labels
 
 
-def update(
-    specification: Specification,
-    estimator: Any,
-    *,
-    train: pa.Table,
-    holdout: pa.Table,
-    parent: Path | None,
-    code: Path | None,
-    into: Path,
-) -> Bundle:
-    """Learn from the rows of `train` as the Recipe says and write the whole Bundle directory `into`.
+@dataclass(frozen=True, kw_only=True)
+class Folders:
+    """Directories of an update: read are the `parent` Version's Bundle, the `memory` it left and the `code` snapshot.
 
-    `parent` is the Bundle directory of the Version in use, `code` the snapshot needed to load pickles. Raises Refused
-    where nothing can be learnt: no rows, one class only, an estimator that raises, answers that are not finite.
+    Written are the Bundle (`into`), the memory to go on with (`left`) and what an interrupted attempt may be continued
+    from (`checkpoint`).
+    """
+
+    into: Path
+    left: Path
+    parent: Path | None = None
+    memory: Path | None = None
+    code: Path | None = None
+    checkpoint: Path | None = None
+
+
+def update(
+    specification: Specification, estimator: Any, *, train: pa.Table, holdout: pa.Table, folders: Folders
+) -> Bundle:
+    """Learn from the rows of `train` as the Recipe says, write the whole Bundle directory, and what is remembered.
+
+    Raises Refused where nothing can be learnt: no rows, one class only, an estimator that raises, answers that are not
+    finite, a memory that another learner wrote.
     """
     recipe = specification.service.recipe
     y = labels(train, specification.label)
     _check_labels(specification, y)
     learner: Learner = recipe.learner or (WarmStart() if recipe.base is Base.WARM else Refit())
     goes_on = recipe.base is Base.WARM or not isinstance(learner, Refit)
+    kind = type(learner).__name__
     with threads(recipe.resources.threads):
-        before = opened(parent) if parent is not None and goes_on else None
-        fitted = _learnt(
-            specification,
-            learner,
-            estimator,
-            frame(arrays(train, specification.inputs), specification.inputs),
-            y,
-            before,
+        lesson = Lesson(
+            X=frame(arrays(train, specification.inputs), specification.inputs),
+            y=y,
+            ids=tuple(train[RECORD_ID].to_pylist()) if RECORD_ID in train.column_names else (),
+            classes=specification.classes,
+            parent=opened(folders.parent) if folders.parent is not None and goes_on else None,
+            memory=memories.load(folders.memory, kind) if folders.memory is not None else None,
+            seed=recipe.seed,
+            checkpoint=folders.checkpoint,
         )
-        threaded(fitted, 1)  # predictions are asked for row by row, where starting threads costs more than it gives
-        return bundles.make(fitted, specification, train=train, holdout=holdout, code=code, into=into)
+        learnt = _learnt(specification, learner, estimator, lesson)
+        threaded(learnt.model, 1)  # predictions are asked for row by row: starting threads costs more than it gives
+        if learnt.memory is not None:
+            memories.save(learnt.memory, folders.left)
+        return bundles.make(
+            learnt.model, specification, train=train, holdout=holdout, code=folders.code, into=folders.into
+        )
 
 
 def _check_labels(specification: Specification, y: NDArray[Any]) -> None:
@@ -72,20 +91,20 @@ def _check_labels(specification: Specification, y: NDArray[Any]) -> None:
         )
 
 
-def _learnt(specification: Specification, learner: Learner, estimator: Any, X: Any, y: Any, before: Any) -> Any:
-    recipe = specification.service.recipe
-    prepared = threaded(cloned(estimator), recipe.resources.threads)
-    if before is not None:
-        threaded(before, recipe.resources.threads)
+def _learnt(specification: Specification, learner: Learner, estimator: Any, lesson: Lesson) -> Learnt:
+    allowed = specification.service.recipe.resources.threads
+    prepared = threaded(cloned(estimator), allowed)
+    if lesson.parent is not None:
+        threaded(lesson.parent, allowed)
     try:
-        fitted = learner.learn(prepared, X, y, parent=before, memory=None, seed=recipe.seed)
+        learnt = learner.learn(prepared, lesson)
     except KeepfitError:
         raise
     except Exception as error:
         raise Refused(f"{type(estimator).__name__} could not learn: {type(error).__name__}: {error}") from error
-    if specification.task is not Task.REGRESSION and not hasattr(fitted, "classes_"):
-        raise Refused(f"{type(fitted).__name__} has no classes_ after fitting; classifiers need it")
-    return fitted
+    if specification.task is not Task.REGRESSION and not hasattr(learnt.model, "classes_"):
+        raise Refused(f"{type(learnt.model).__name__} has no classes_ after fitting; classifiers need it")
+    return learnt
 
 
 def opened(directory: Path) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from keepfit.core.nouns import LABEL, Base, Task
+from keepfit.core.nouns import LABEL, Base, Lesson, Task
 from keepfit.core.service import Specification
 from keepfit.judge import bootstrap
 from keepfit.judge.metrics import METRICS, score
@@ -160,9 +160,9 @@ class _Fitter:
         given = frame(arrays(rows, specification.inputs), specification.inputs)
         began = self._clock()
         with threads(recipe.resources.threads):
-            fitted = self._learner.learn(
-                self._estimator, given, labels(rows, specification.label), parent=parent, memory=None, seed=recipe.seed
-            )
+            truth, classes = labels(rows, specification.label), specification.classes
+            lesson = Lesson(X=given, y=truth, classes=classes, parent=parent, seed=recipe.seed)
+            fitted = self._learner.learn(self._estimator, lesson).model
         return fitted, self._clock() - began
 
 

@@ -149,7 +149,7 @@ def _open(intent: planned.Open, situation: Situation, service: str, hands: Hands
 def _run(step: str, situation: Situation, specification: Specification, hands: Hands) -> tuple[Fact, ...]:
     update = situation.update
     assert update is not None  # noqa: S101  # plan proposes a step only for an open update
-    todo = work(step, update.opened, specification, done=update.done, bundles=situation.bundles)
+    todo = work(step, update.opened, specification, done=update.done, versions=situation.versions)
     found = hands.ledger.last(RunFinished, todo.service, subject=todo.key)
     if found is not None and _intact(found, hands):
         return (_reused(found, todo, hands),)
@@ -273,6 +273,7 @@ def _register(digest: Digest, situation: Situation, service: str, hands: Hands) 
     update = situation.update
     assert update is not None  # noqa: S101
     known = next((version for version in situation.versions.values() if version.digest == digest), None)
+    trained = update.done.get("train")
     return (
         VersionRegistered(
             service=service,
@@ -282,6 +283,7 @@ def _register(digest: Digest, situation: Situation, service: str, hands: Hands) 
             parent=known.parent if known else 0 if update.opened.bundle else update.opened.parent,
             update=update.opened.update,
             origin=update.opened.origin,
+            memory=trained.outputs.get("memory", "") if trained else "",
         ),
     )
 

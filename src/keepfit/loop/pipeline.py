@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import keepfit
-from keepfit.core.facts import RunFinished, UpdateOpened
+from keepfit.core.facts import RunFinished, UpdateOpened, VersionRegistered
 from keepfit.core.nouns import Digest, Resources
 from keepfit.core.registry import digest_of, to_plain
 from keepfit.core.service import Specification
@@ -80,13 +80,13 @@ def work(
     specification: Specification,
     *,
     done: Mapping[str, RunFinished],
-    bundles: Mapping[int, Digest],
+    versions: Mapping[int, VersionRegistered],
 ) -> Work:
     """The Work of one step of an update, given what its earlier steps made.
 
-    `bundles` are the digests of the Service's Versions by number.
+    `versions` are the Service's by number.
     """
-    parameters, inputs = _PARTS[step](opened, specification, done, bundles)
+    parameters, inputs = _PARTS[step](opened, specification, done, versions)
     return Work(
         step=step,
         service=opened.service,
@@ -101,10 +101,10 @@ def work(
 
 Parts = tuple[dict[str, Any], dict[str, Digest]]
 Done = Mapping[str, RunFinished]
-Bundles = Mapping[int, Digest]
+Versions = Mapping[int, VersionRegistered]
 
 
-def _freeze(opened: UpdateOpened, specification: Specification, done: Done, bundles: Bundles) -> Parts:
+def _freeze(opened: UpdateOpened, specification: Specification, done: Done, versions: Versions) -> Parts:
     recipe = specification.service.recipe
     parameters = {
         "as_of": opened.as_of.isoformat(),
@@ -116,14 +116,14 @@ def _freeze(opened: UpdateOpened, specification: Specification, done: Done, bund
     return parameters, {"source": specification.source, "given": opened.dataset}
 
 
-def _check(opened: UpdateOpened, specification: Specification, done: Done, bundles: Bundles) -> Parts:
+def _check(opened: UpdateOpened, specification: Specification, done: Done, versions: Versions) -> Parts:
     inputs = {"train": done["freeze"].outputs["train"], "source": specification.source}
     return {"columns": [field.name for field in specification.inputs]}, inputs
 
 
-def _train(opened: UpdateOpened, specification: Specification, done: Done, bundles: Bundles) -> Parts:
+def _train(opened: UpdateOpened, specification: Specification, done: Done, versions: Versions) -> Parts:
     service = specification.service
-    warm = service.recipe.base == "warm"
+    parent = versions.get(opened.parent) if service.recipe.base == "warm" or service.recipe.learner else None
     parameters = {
         "recipe": to_plain(service.recipe),
         "task": specification.task,
@@ -136,26 +136,27 @@ def _train(opened: UpdateOpened, specification: Specification, done: Done, bundl
         "train": frozen["train"],
         "holdout": frozen["holdout"],
         "code": specification.code,
-        "parent": bundles.get(opened.parent, "") if warm else "",
+        "parent": parent.digest if parent else "",
+        "memory": parent.memory if parent else "",
     }
     return parameters, inputs
 
 
-def _evaluate(opened: UpdateOpened, specification: Specification, done: Done, bundles: Bundles) -> Parts:
-    given = bundles[opened.confirms] if opened.confirms else opened.bundle
+def _evaluate(opened: UpdateOpened, specification: Specification, done: Done, versions: Versions) -> Parts:
+    given = versions[opened.confirms].digest if opened.confirms else opened.bundle
     made = {"bundle": given} if given else done["train"].outputs
     terms = Terms.of(specification)
     parameters = {"terms": to_plain(terms), "metric": terms.metrics[0], "signature": to_plain(specification.signature)}
     inputs = {
         "candidate": made.get("twin", made["bundle"]),
         "released": made["bundle"] if "twin" in made else "",
-        "incumbent": bundles.get(opened.parent, ""),
+        "incumbent": versions[opened.parent].digest if opened.parent in versions else "",
         "holdout": done["freeze"].outputs["holdout"],
     }
     return parameters, inputs
 
 
-def _judge(opened: UpdateOpened, specification: Specification, done: Done, bundles: Bundles) -> Parts:
+def _judge(opened: UpdateOpened, specification: Specification, done: Done, versions: Versions) -> Parts:
     service = specification.service
     parameters = {
         "gates": to_plain(service.gates),

@@ -37,7 +37,7 @@ from keepfit.data.schema import infer
 from keepfit.judge.evaluate import Compared, Terms, evaluate
 from keepfit.judge.gates import Better, Contract, Golden, Harmless, rule
 from keepfit.judge.metrics import losses
-from keepfit.learn.update import update
+from keepfit.learn.update import Folders, update
 from keepfit.loop.looks import compact, look
 from keepfit.loop.pipeline import Made, Work
 from keepfit.loop.workplace import Workplace, values_of
@@ -46,6 +46,9 @@ from keepfit.serve.wire import from_table
 
 UNDECLARED = (Contract(), Golden(), Better())
 """The gates of a Service that declares none: only what is surely better goes live."""
+
+_GIVEN = ("code", "parent", "memory")
+_MADE = {"bundle": "bundle", "twin": "twin", "memory": "bundle-memory"}
 
 _BATCH = 8192  # rows scored at once: enough for speed, little memory
 
@@ -133,21 +136,21 @@ def train(place: Workplace) -> Made:
     With `refit` there are two: the Bundle from all rows, and its twin from those which it is not judged on.
     """
     rows, holdout = place.table("train"), place.table("holdout")
-    if not place.specification.service.recipe.refit:
-        bundle = _learnt(place, "bundle", rows, holdout)
-        return Made({"bundle": place.trees.put(place.scratch / "bundle")}, _conversion(bundle))
-    _learnt(place, "twin", rows, holdout)
-    bundle = _learnt(place, "bundle", pa.concat_tables([rows, holdout]), holdout)
-    made = {name: place.trees.put(place.scratch / name) for name in ("bundle", "twin")}
-    return Made(made, _conversion(bundle))
+    if place.specification.service.recipe.refit:
+        _learnt(place, "twin", rows, holdout)
+        rows = pa.concat_tables([rows, holdout])
+    bundle = _learnt(place, "bundle", rows, holdout)
+    made = {name: place.scratch / folder for name, folder in _MADE.items() if (place.scratch / folder).exists()}
+    return Made({name: place.trees.put(folder) for name, folder in made.items()}, _conversion(bundle))
 
 
 def _learnt(place: Workplace, name: str, rows: pa.Table, holdout: pa.Table) -> Bundle:
-    code = place.trees.path(place.work.inputs["code"])
-    parent = place.trees.path(place.work.inputs["parent"]) if "parent" in place.work.inputs else None
-    estimator = declared(code, place.specification.module, place.work.service).estimator
-    into = place.scratch / name
-    return update(place.specification, estimator, train=rows, holdout=holdout, parent=parent, code=code, into=into)
+    given = {one: place.trees.path(digest) for one, digest in place.work.inputs.items() if one in _GIVEN}
+    estimator = declared(given["code"], place.specification.module, place.work.service).estimator
+    checkpoint = place.places.checkpoint(place.work.key) / name
+    checkpoint.mkdir(parents=True, exist_ok=True)
+    folders = Folders(into=place.scratch / name, left=place.scratch / f"{name}-memory", checkpoint=checkpoint, **given)
+    return update(place.specification, estimator, train=rows, holdout=holdout, folders=folders)
 
 
 def _conversion(bundle: Bundle) -> dict[str, Any]:

@@ -63,6 +63,7 @@ def check_learner(learner: Learner) -> None:
     import pandas as pd
     from sklearn.linear_model import SGDClassifier
 
+    from keepfit.core.nouns import Lesson
     from keepfit.core.protocols import Learner as Protocol
     from keepfit.core.registry import from_plain, to_plain
 
@@ -71,11 +72,11 @@ def check_learner(learner: Learner) -> None:
     y = np.where(X["a"] + X["b"] > 0, "up", "down").astype(object)
     estimator = SGDClassifier(loss="log_loss")
     before = pickle.dumps(estimator)
-    parent = learner.learn(estimator, X[:200], y[:200], parent=None, memory=None, seed=1)
+    parent = learner.learn(estimator, Lesson(X=X[:200], y=y[:200], classes=("down", "up"), seed=1)).model
     assert pickle.dumps(estimator) == before, f"{learner!r} changes the estimator it is given"
     kept = pickle.dumps(parent)
-    first = learner.learn(estimator, X[200:], y[200:], parent=parent, memory=None, seed=2)
-    again = learner.learn(estimator, X[200:], y[200:], parent=parent, memory=None, seed=2)
+    lesson = Lesson(X=X[200:], y=y[200:], classes=("down", "up"), parent=parent, seed=2)
+    first, again = learner.learn(estimator, lesson).model, learner.learn(estimator, lesson).model
     assert pickle.dumps(parent) == kept, f"{learner!r} changes the parent it goes on from"
     same = np.array_equal(first.predict_proba(X), again.predict_proba(X))
     assert same, f"{learner!r} learns something else from the same rows, parent and seed"

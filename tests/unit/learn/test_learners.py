@@ -9,8 +9,9 @@ import pytest
 
 import lessons
 from keepfit.core.errors import Refused
-from keepfit.core.nouns import Task
-from keepfit.learn.learners import Refit, WarmStart, cloned, seeded, threaded
+from keepfit.core.nouns import Lesson, Task
+from keepfit.learn.estimators import cloned, seeded, threaded
+from keepfit.learn.learners import Refit, WarmStart
 from keepfit.learn.tables import frame
 
 pytest.importorskip("sklearn")
@@ -36,22 +37,22 @@ def piped(final: Any, *, sparse: bool = False) -> Any:
     return make_pipeline(steps, StandardScaler(with_mean=False), final)
 
 
-def lesson(seed: int, task: Task = Task.BINARY, count: int = 600) -> tuple[Any, Any]:
+def lesson(seed: int, task: Task = Task.BINARY, count: int = 600) -> dict[str, Any]:
     inputs = lessons.rows(count, seed)
     classes = (0, 1) if task is Task.BINARY else ()
-    return frame(inputs, lessons.FIELDS), lessons.labels(task, inputs, seed, classes)
+    return {"X": frame(inputs, lessons.FIELDS), "y": lessons.labels(task, inputs, seed, classes)}
 
 
 def warmed(learner: WarmStart, estimator: Any, task: Task = Task.BINARY) -> tuple[Any, Any]:
     """A parent, and what became of it after new rows."""
-    parent = learner.learn(estimator, *lesson(1, task), parent=None, memory=None, seed=0)
-    return parent, learner.learn(estimator, *lesson(2, task), parent=parent, memory=None, seed=0)
+    parent = learner.learn(estimator, Lesson(**lesson(1, task))).model
+    return parent, learner.learn(estimator, Lesson(**lesson(2, task), parent=parent)).model
 
 
 def test_refit_is_a_plain_fit() -> None:
     """Refit equals fitting a seeded copy by hand, whatever the parent is."""
-    X, y = lesson(1)
-    found = Refit().learn(piped(RandomForestClassifier(5)), X, y, parent="nothing", memory=None, seed=7)
+    X, y = lesson(1).values()
+    found = Refit().learn(piped(RandomForestClassifier(5)), Lesson(X=X, y=y, parent="nothing", seed=7)).model
     expected = piped(RandomForestClassifier(5, random_state=7)).fit(X, y)
     np.testing.assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
 
@@ -60,7 +61,7 @@ def test_refit_is_a_plain_fit() -> None:
 def test_a_line_goes_on_by_partial_fit(sparse: bool) -> None:
     """The fitted preprocessing stays, one pass is one epoch over the new rows."""
     parent, child = warmed(WarmStart(passes=3), piped(SGDClassifier(loss="log_loss"), sparse=sparse))
-    count = len(lesson(2)[1])
+    count = len(lesson(2)["y"])
     assert child[-1].t_ - parent[-1].t_ == 3 * count
     np.testing.assert_array_equal(child[1].scale_, parent[1].scale_)
 
@@ -69,7 +70,7 @@ def test_a_forest_grows_on_the_new_rows_alone() -> None:
     """The parent's trees stay to the bit; the new ones are what a fit on the new rows gives."""
     parent, child = warmed(WarmStart(trees=7), piped(RandomForestRegressor(10)), Task.REGRESSION)
     assert len(child[-1].estimators_) == 17
-    X, _ = lesson(3, Task.REGRESSION)
+    X = lesson(3, Task.REGRESSION)["X"]
     given = parent[:-1].transform(X)
     for old, new in zip(parent[-1].estimators_, child[-1].estimators_, strict=False):
         np.testing.assert_array_equal(old.predict(given), new.predict(given))
@@ -79,18 +80,18 @@ def test_a_forest_forgets_its_oldest_trees() -> None:
     """Beyond `most` trees the oldest go, so that a Service may warm-start for ever."""
     parent, child = warmed(WarmStart(trees=7, most=12), piped(RandomForestClassifier(10)))
     assert len(child[-1].estimators_) == 12
-    given = parent[:-1].transform(lesson(3)[0])
+    given = parent[:-1].transform(lesson(3)["X"])
     np.testing.assert_array_equal(
         child[-1].estimators_[0].predict_proba(given), parent[-1].estimators_[5].predict_proba(given)
     )
-    _, third = None, WarmStart(trees=7, most=12).learn(None, *lesson(4), parent=child, memory=None, seed=0)
+    third = WarmStart(trees=7, most=12).learn(None, Lesson(**lesson(4), parent=child)).model
     assert len(third[-1].estimators_) == 12
 
 
 def test_boosting_goes_on_from_the_sum_so_far() -> None:
     """More trees lower the loss on the new rows, and the old trees are kept."""
     parent, child = warmed(WarmStart(trees=30), piped(GradientBoostingRegressor(n_estimators=10)), Task.REGRESSION)
-    X, y = lesson(2, Task.REGRESSION)
+    X, y = lesson(2, Task.REGRESSION).values()
     assert len(child[-1].estimators_) == 40
     assert np.mean((child.predict(X) - y) ** 2) < 0.7 * np.mean((parent.predict(X) - y) ** 2)
 
@@ -111,12 +112,12 @@ def test_what_cannot_go_on_is_refused() -> None:
 
 def test_a_warm_start_with_other_classes_is_refused() -> None:
     """A new label, or a forest whose new rows lack a class, would shift the meaning of the parent's classes."""
-    X, y = lesson(1)
+    X, y = lesson(1).values()
     parent = piped(RandomForestClassifier(5)).fit(X, y)
     with pytest.raises(Refused, match=r"labels \[9\] are new to the parent"):
-        WarmStart().learn(None, X, np.where(y == 1, 9, 0), parent=parent, memory=None, seed=0)
+        WarmStart().learn(None, Lesson(X=X, y=np.where(y == 1, 9, 0), parent=parent))
     with pytest.raises(Refused, match=r"none of the classes \[1\]"):
-        WarmStart().learn(None, X, np.zeros_like(y), parent=parent, memory=None, seed=0)
+        WarmStart().learn(None, Lesson(X=X, y=np.zeros_like(y), parent=parent))
 
 
 def test_seeds_fill_only_what_is_open() -> None:

@@ -28,7 +28,7 @@ from keepfit.learn.convert import Converted, Session
 from keepfit.learn.learners import WarmStart
 from keepfit.learn.native import answers, threads
 from keepfit.learn.tables import arrays
-from keepfit.learn.update import opened, update
+from keepfit.learn.update import Folders, opened, update
 
 pytest.importorskip("sklearn")
 
@@ -65,9 +65,11 @@ def datasets(task: Task = Task.BINARY, classes: tuple[Any, ...] = (0, 1)) -> tup
 
 def updated(into: Path, estimator: Any = None, **more: Any) -> Bundle:
     train, holdout = datasets()
-    given: dict[str, Any] = {"train": train, "holdout": holdout, "parent": None, "code": None, **more}
+    given: dict[str, Any] = {"train": train, "holdout": holdout, **more}
     specification = given.pop("specification", lessons.specification())
-    return update(specification, boosting() if estimator is None else estimator, into=into, **given)
+    read = {name: given.pop(name) for name in ("parent", "code", "memory") if name in given}
+    folders = Folders(into=into, left=into.with_name(f"{into.name}-memory"), **read)
+    return update(specification, boosting() if estimator is None else estimator, folders=folders, **given)
 
 
 def read(directory: Path) -> Bundle:

@@ -11,10 +11,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from keepfit.core.errors import KeepfitError
-from keepfit.core.nouns import LABEL
+from keepfit.core.nouns import LABEL, Lesson
 from keepfit.core.service import Specification
 from keepfit.edge.declare.mistakes import Misfit
-from keepfit.learn.learners import Refit, threaded
+from keepfit.learn.estimators import threaded
+from keepfit.learn.learners import Refit
 from keepfit.learn.native import answers, threads
 from keepfit.learn.tables import arrays, frame, labels, spread
 
@@ -33,9 +34,8 @@ def trial(specification: Specification, estimator: Any, table: pa.Table) -> Iter
         with warnings.catch_warnings(), threads(recipe.resources.threads):
             warnings.simplefilter("ignore")  # about so few rows
             given, told = frame(inputs, specification.inputs), labels(few, specification.label)
-            fitted = Refit().learn(
-                threaded(estimator, recipe.resources.threads), given, told, parent=None, memory=None, seed=recipe.seed
-            )
+            lesson = Lesson(X=given, y=told, classes=specification.classes, seed=recipe.seed)
+            fitted = Refit().learn(threaded(estimator, recipe.resources.threads), lesson).model
             if specification.classes and not hasattr(fitted, "classes_"):
                 yield Misfit(
                     ("estimator",), f"{type(fitted).__name__} has no classes_ after fitting; classifiers need it"

@@ -1,4 +1,4 @@
-"""Learners: methods of continual learning."""
+"""WarmStart: go on from the parent with the new rows."""
 
 from __future__ import annotations
 
@@ -8,19 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from keepfit.core.errors import MissingExtra, Refused
-from keepfit.core.nouns import Memory
-
-
-@dataclass(frozen=True)
-class Refit:
-    """Fit anew on all the data given; the parent is not looked at."""
-
-    def learn(self, estimator: Any, X: Any, y: Any, *, parent: Any | None, memory: Memory | None, seed: int) -> Any:
-        """A fitted copy of `estimator`, every `random_state` that is None set from `seed`."""
-        fresh = seeded(cloned(estimator), seed)
-        fresh.fit(X, y)
-        return fresh
+from keepfit.core.errors import Refused
+from keepfit.core.nouns import Learnt, Lesson
+from keepfit.learn.learners.refit import Refit
 
 
 @dataclass(frozen=True)
@@ -36,18 +26,18 @@ class WarmStart:
     trees: int = 20
     most: int = 500
 
-    def learn(self, estimator: Any, X: Any, y: Any, *, parent: Any | None, memory: Memory | None, seed: int) -> Any:
-        """A copy of `parent` that has also learnt X and y; `estimator` fitted where there is no parent."""
-        if parent is None:
-            return Refit().learn(estimator, X, y, parent=None, memory=memory, seed=seed)
-        grown = copy.deepcopy(parent)
-        final, given = _final(grown, X)
-        _known_classes(final, y)
+    def learn(self, estimator: Any, lesson: Lesson) -> Learnt:
+        """A copy of the parent that has also learnt the lesson; `estimator` fitted where there is no parent."""
+        if lesson.parent is None:
+            return Refit().learn(estimator, lesson)
+        grown = copy.deepcopy(lesson.parent)
+        final, given = _final(grown, lesson.X)
+        _known_classes(final, lesson.y)
         if hasattr(final, "partial_fit"):
-            self._pass_over(final, given, y, seed)
+            self._pass_over(final, given, lesson.y, lesson.seed)
         else:
-            self._grow(final, given, y, seed)
-        return grown
+            self._grow(final, given, lesson.y, lesson.seed)
+        return Learnt(grown)
 
     def _pass_over(self, final: Any, X: Any, y: Any, seed: int) -> None:
         from sklearn.utils import shuffle
@@ -115,31 +105,3 @@ def _every_class(final: Any, y: Any) -> None:
             f"the new rows have none of the classes {absent[:5]}, without which {type(final).__name__} cannot grow; "
             "widen the recipe's window or use Refit()"
         )
-
-
-def cloned(estimator: Any) -> Any:
-    """An unfitted copy; objects that are no scikit-learn estimators are copied as they are."""
-    try:
-        from sklearn.base import clone
-    except ImportError as error:
-        raise MissingExtra("sklearn", "sklearn") from error
-    return clone(estimator, safe=False)
-
-
-def seeded(estimator: Any, seed: int) -> Any:
-    """Set every `random_state` that is None, however deep; the estimator itself is changed and returned."""
-    return _set_where(estimator, "random_state", seed, unset=True)
-
-
-def threaded(estimator: Any, threads: int) -> Any:
-    """Make every `n_jobs` the user set, however deep, `threads`; the estimator itself is changed and returned."""
-    return _set_where(estimator, "n_jobs", threads, unset=False)
-
-
-def _set_where(estimator: Any, parameter: str, value: int, *, unset: bool) -> Any:
-    if not hasattr(estimator, "get_params"):
-        return estimator
-    found = estimator.get_params(deep=True)
-    named = {key: current for key, current in found.items() if key.split("__")[-1] == parameter}
-    chosen = {key: value for key, current in named.items() if (current is None) is unset}
-    return estimator.set_params(**chosen) if chosen else estimator
