@@ -13,7 +13,7 @@ import toys
 from keepfit.core.nouns import Held, Placement
 from keepfit.core.service import Serving
 from keepfit.core.signature import Signature
-from keepfit.serve.http import Answer, Request
+from keepfit.serve.messages import Answer, Request
 from keepfit.serve.plane import Plane
 from keepfit.serve.routes import Application
 from keepfit.serve.slot import Slots

@@ -36,6 +36,11 @@ class Places:
         return self.root / "control.json"
 
     @property
+    def token(self) -> Path:
+        """What callers of the control API have to show; stays until the file is removed."""
+        return self.root / "token"
+
+    @property
     def lock(self) -> Path:
         """Held by the one process which writes the ledger."""
         return self.root / "control.lock"

@@ -84,6 +84,7 @@ def apply_(file: Path, store: Path | None) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=0, help="The control API's port; 0 takes a free one.")
 @click.option("--runner-port", default=0, help="The runner's port; 0 takes a free one and keeps it.")
+@click.option("--grpc-port", default=0, help="The runner's gRPC port, for services with Serving(grpc=True); likewise.")
 @click.option("--workers", default=1, show_default=True, help="Front workers per runner.")
 @click.option("--clock", default="", help="A shared clock's file, for demonstrations and tests.")
 def up(file: Path | None, store: Path | None, **given: Any) -> None:

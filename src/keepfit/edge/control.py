@@ -45,6 +45,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 0
     runner_port: int = 0
+    grpc_port: int = 0
     workers: int = 1
     clock: str = ""
     actor: str = "someone"
@@ -72,6 +73,7 @@ def _hands(places: Places, settings: Settings) -> Hands:
         places=places,
         host=settings.host,
         port=settings.runner_port,
+        grpc_port=settings.grpc_port,
         workers=settings.workers,
         clock=settings.clock,
     )
@@ -192,7 +194,7 @@ class _Door:
         from keepfit.edge.api import application
         from keepfit.edge.desk import Desk
 
-        hands, host, token = self._hands, self._settings.host, secrets.token_urlsafe(32)
+        hands, host, token = self._hands, self._settings.host, _token(self._hands.places.token)
         desk = Desk(
             places=hands.places,
             ledger=hands.ledger,
@@ -209,7 +211,8 @@ class _Door:
             self._serving = asyncio.create_task(self._server.serve())
             await self._listening(host, port)
         address = f"http://{host}:{port}"
-        _write_private(hands.places.control, {"address": address, "pid": os.getpid(), "token": token})
+        said = {"address": address, "pid": os.getpid(), "token": token}
+        _write_private(hands.places.control, msgspec.json.encode(said))
         return address
 
     async def _listening(self, host: str, port: int) -> None:
@@ -245,10 +248,20 @@ def _reserved(host: str, port: int) -> Iterator[int]:
         yield held.getsockname()[1]
 
 
-def _write_private(path: Path, content: dict[str, object]) -> None:
+def _token(path: Path) -> str:
+    """The store's token, the same at every start: loggers and web hooks elsewhere have it in their settings."""
+    with suppress(FileNotFoundError):
+        if token := path.read_text(encoding="ascii").strip():
+            return token
+    token = secrets.token_urlsafe(32)
+    _write_private(path, token.encode())
+    return token
+
+
+def _write_private(path: Path, content: bytes) -> None:
     partial = path.with_suffix(".partial")
     partial.unlink(missing_ok=True)
     file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(file, "wb") as out:
-        out.write(msgspec.json.encode(content))
+        out.write(content)
     partial.replace(path)

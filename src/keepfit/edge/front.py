@@ -31,7 +31,7 @@ from keepfit.core.nouns import Placement
 from keepfit.core.places import Places
 from keepfit.core.registry import from_plain, to_plain
 from keepfit.core.service import Serving
-from keepfit.serve.capture import Capture, ticker
+from keepfit.serve.capture import Capture, Limits, ticker
 from keepfit.serve.events import Events
 from keepfit.serve.http import Door
 from keepfit.serve.intake import Intake
@@ -90,7 +90,7 @@ class Front:
             self._events = Events(self._serving.sink, order.service) if self._serving.sink else None
             self._capture = Capture(SegmentWriter(root, name), sample=sample, listener=self._events)
             shadow = SegmentWriter(places.shadow(order.service), name)
-            self._shadow = Capture(shadow, room=50_000, size=2**25, sample=sample, first=self._capture)
+            self._shadow = Capture(shadow, limits=Limits(room=50_000, size=2**25), sample=sample, first=self._capture)
             self._labels = LabelWriter(root, name)
             self._intake = Intake(
                 Stream(root),

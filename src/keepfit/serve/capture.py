@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
@@ -27,7 +28,7 @@ from keepfit.core.protocols import Clock
 from keepfit.serve.courtesy import step_back
 from keepfit.serve.forms import Arrays, Column, Form, New, Sample, Together
 
-__all__ = ["Capture", "Form", "Listener", "Sample", "Sink", "Together", "ticker"]
+__all__ = ["Capture", "Form", "Limits", "Listener", "Sample", "Sink", "Together", "ticker"]
 
 _log = logging.getLogger(__name__)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -96,11 +97,20 @@ class _Page:
         return self.form.batch(self._ids, times, columns, self._traces if self._traced else None)
 
 
+@dataclass(frozen=True)
+class Limits:
+    """At most `room` rows and about `size` bytes wait, in pages of `rows`, `interval` seconds at the longest."""
+
+    room: int = 200_000
+    size: int = 2**27
+    rows: int = 4096
+    interval: float = 0.2
+
+
 class Capture:
     """The pages and the thread that empties them.
 
-    At most `room` rows and about `size` bytes wait, `interval` seconds at the longest. `sample` is the share that is
-    recorded. A Capture that lets another go `first` takes nothing while that one is half full. The `listener` hears of
+    `sample` is the share that is recorded. A Capture that lets another go `first` takes nothing while that one is half full. The `listener` hears of
     every exchange that is recorded, and of no other.
     """
 
@@ -108,18 +118,15 @@ class Capture:
         self,
         sink: Sink,
         *,
-        room: int = 200_000,
-        size: int = 2**27,
-        rows: int = 4096,
-        interval: float = 0.2,
+        limits: Limits = Limits(),
         sample: float = 1.0,
         first: Capture | None = None,
         listener: Listener | None = None,
     ) -> None:
         self._sink = sink
-        self._room, self._size, self._rows = room, size, rows
-        self._page_size = min(_PAGE, size // 2)
-        self._interval = interval
+        self._room, self._size, self._rows = limits.room, limits.size, limits.rows
+        self._page_size = min(_PAGE, limits.size // 2)
+        self._interval = limits.interval
         self._sample = Sample(sample) if sample < 1.0 else None
         self._first = first
         self._listener = listener

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from email.utils import formatdate
 from http import HTTPStatus
 from time import monotonic
 from typing import Any, NamedTuple, cast
 
-import msgspec
-
 from keepfit.core.errors import Invalid, MissingExtra
 from keepfit.serve.declined import Rest
 from keepfit.serve.encodings import unpacked
+from keepfit.serve.heads import Heads
+from keepfit.serve.messages import HEARD, Answer, Request, Respond, refusal
 
-JSON = b"content-type: application/json\r\n"
-TEXT = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
 _LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 _PACKED = {"unsupported_media_type": 415, "body_too_large": 413}
 _HEADERS = 2**16  # bytes that a request's line and headers may have
@@ -32,46 +30,6 @@ _IDLE = 600.0  # seconds without any request after which a connection is closed
 _LONGEST = 8192  # bytes of a request's target
 _LINGER = 1.0  # seconds in which a refused caller may still be sending
 _GRACE = 0.2  # seconds in which an open connection may still send a request when draining begins
-
-
-HEARD = frozenset(
-    {
-        b"accept",
-        b"content-encoding",
-        b"content-type",
-        b"inference-header-content-length",
-        b"traceparent",
-        b"tracestate",
-        b"x-request-timeout",
-    }
-)
-"""The headers that somebody here reads; others are not kept."""
-
-
-class Request(NamedTuple):
-    """What was asked: path and query, still percent-encoded, the HEARD headers by lower-case name, and the body."""
-
-    method: str
-    path: str
-    query: str
-    headers: dict[bytes, bytes]
-    body: bytes
-
-
-class Answer(NamedTuple):
-    """What goes back: the status, header lines each ended by CRLF, and the body."""
-
-    status: int
-    headers: bytes
-    body: bytes
-
-
-Respond = Callable[[Request], Answer | Awaitable[Answer]]
-
-
-def refusal(status: int, code: str, sentence: str) -> Answer:
-    """An error as JSON: a machine code and one sentence."""
-    return Answer(status, JSON, msgspec.json.encode({"error": sentence, "code": code}))
 
 
 class Door:
@@ -86,6 +44,7 @@ class Door:
         self.limit = limit
         self.parser, self.misread, self.upgrade = HttpRequestParser, HttpParserError, HttpParserUpgrade
         self.connections: set[Connection] = set()
+        self.heads = Heads()
         self.draining = False
         self.common = b""
         self._server: asyncio.Server | None = None
@@ -143,6 +102,8 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._paused = self._choked = self._ending = False
         self._heard = monotonic()  # when a request, or that somebody reads, was last noticed
+        self._plain = True  # whether llhttp reads this connection from its beginning, nothing declined
+        self._last: Request | None = None  # the request that was complete last, where its head may come again
         self._new()
 
     def _new(self) -> None:
@@ -201,10 +162,20 @@ class Connection(asyncio.Protocol):
         """Parse; complete requests are answered by the callbacks below."""
         if self._ending:
             return
-        began = self.began
+        began, idle = self.began, self.idle and self._plain
+        if idle:
+            known = self._door.heads.known(data)
+            if known is not None:
+                self._heard = monotonic()
+                self._waiting.append(_Turn(known, False, None))
+                self._go_on()
+                return
+        self._last = None
         while data:
             try:
                 self._parser.feed_data(data)
+                if idle and self._last is not None:
+                    self._door.heads.learn(data, self._last)
                 break
             except self._door.upgrade as error:
                 self._decline()
@@ -294,6 +265,8 @@ class Connection(asyncio.Protocol):
             except Invalid as error:
                 refused = refusal(_PACKED.get(error.code, 400), error.code, str(error))
         request = Request(self._parser.get_method().decode(), path, query, self._headers, body)
+        odd = self._coding or self._wishing or self._continue
+        self._last = None if last or refused is not None or odd else request
         self._waiting.append(_Turn(request, last or (refused is not None and refused.status == 400), refused))
         self._new()
         self._go_on()
@@ -364,7 +337,7 @@ class Connection(asyncio.Protocol):
         Without a body the request was complete. Else what comes is its body, and must not be taken for a request: the
         headers that say how long it is are told to the new parser, and to nobody else.
         """
-        wished = self._parser
+        wished, self._plain = self._parser, False
         if not self._headed:
             self._parser = self._door.parser(self)
             return

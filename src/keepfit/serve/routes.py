@@ -18,8 +18,8 @@ from keepfit.core.errors import (
     Unavailable,
 )
 from keepfit.serve.doors import Found, Route, inference, mlflow, openapi, repository, rows, typed
-from keepfit.serve.http import TEXT, Answer, Request, refusal
 from keepfit.serve.measured import measured
+from keepfit.serve.messages import TEXT, Answer, Request, refusal
 from keepfit.serve.plane import Plane
 from keepfit.serve.slot import Between
 from keepfit.serve.tally import Way
@@ -81,7 +81,9 @@ class Application:
     def respond(self, request: Request) -> Found:
         """The answer to one request: at once where nothing has to be waited for."""
         began = perf_counter()
-        trace = _continued(request) if self._tracing or b"traceparent" in request.headers else None
+        trace = None
+        if self._tracing or b"traceparent" in request.headers:
+            request, trace = _continued(request)
         try:
             found = self._found(request)
         except Between as swap:
@@ -176,11 +178,11 @@ def _of_method(methods: dict[str, Callable[..., Found]], request: Request) -> Ca
     return function
 
 
-def _continued(request: Request) -> Trace:
-    """The trace of a request from here on; its header now names our own span."""
+def _continued(request: Request) -> tuple[Request, Trace]:
+    """A request whose header names our own span, and its trace from here on."""
     trace = received(request.headers) or begun()
-    request.headers[b"traceparent"] = trace.parent.encode()
-    return trace
+    headers = {**request.headers, b"traceparent": trace.parent.encode()}  # others may have been asked with the same
+    return request._replace(headers=headers), trace
 
 
 def _told(error: Exception, path: str) -> Answer:

@@ -13,8 +13,8 @@ from keepfit.core.nouns import Bundle, Digest, Held
 from keepfit.core.protocols import Predictor
 from keepfit.core.service import Serving
 from keepfit.serve.capture import Form
-from keepfit.serve.http import JSON
 from keepfit.serve.loading import golden, load, rehearse
+from keepfit.serve.messages import JSON
 from keepfit.serve.tally import Answering
 from keepfit.serve.wire import Inference, Labels, Rows
 

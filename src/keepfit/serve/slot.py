@@ -321,6 +321,6 @@ def _expect_compatible(now: Deployment, then: Deployment) -> None:
         if relation.kind is Compatibility.BREAKING:
             raise Refused(
                 f"v{routing.version} would break callers of v{now.live.version}: {'; '.join(relation.changes)}; "
-                "it can be served beside it under a new major",
+                "it can be served beside it under a major of its own (--major)",
                 code="breaking",
             )

@@ -14,7 +14,7 @@ import toys
 from keepfit.core.clock import ManualClock, SystemClock
 from keepfit.core.errors import Refused, StorageFault
 from keepfit.core.signature import DType, Field, Signature
-from keepfit.serve.capture import Capture, Form, Sample, Together, ticker
+from keepfit.serve.capture import Capture, Form, Limits, Sample, Together, ticker
 from keepfit.store.streams import SegmentWriter, Stream
 
 MICROS = 1_000_000
@@ -99,7 +99,7 @@ def test_tensors_and_free_dimensions() -> None:
 def test_nothing_is_lost_or_doubled_under_load() -> None:
     """100,000 rows in requests of all sizes, of two Versions, arrive each once and in order."""
     sink = Sink()
-    capture = Capture(sink, rows=500, interval=0.001)
+    capture = Capture(sink, limits=Limits(rows=500, interval=0.001))
     forms = [Form(1, toys.COLUMNS), Form(2, toys.COLUMNS)]
     start = 0
     for turn in range(2000):
@@ -135,7 +135,7 @@ def test_a_sink_that_hangs_never_holds_up_the_caller() -> None:
     """Memory is bounded: what finds no room is counted as lost, what was taken is still written."""
     sink = Sink()
     sink.gate.clear()
-    capture = Capture(sink, room=1000, rows=100)
+    capture = Capture(sink, limits=Limits(room=1000, rows=100))
     form = Form(1, toys.COLUMNS)
     for turn in range(200):
         add(capture, form, turn * 50, 50)
@@ -150,7 +150,7 @@ def test_memory_is_bounded_in_bytes_too() -> None:
     signature = Signature((Field("image", DType.FP32, (64, 64)),), (Field("y", DType.INT64),))
     sink, form = Sink(), Form(1, signature)
     sink.gate.clear()
-    capture = Capture(sink, size=2**23)
+    capture = Capture(sink, limits=Limits(size=2**23))
 
     def one(rows: int) -> None:
         arrays = {"image": np.zeros((rows, 64, 64), np.float32)}
@@ -170,7 +170,7 @@ def test_texts_count_by_their_length() -> None:
     signature = Signature((Field("text", DType.BYTES),), (Field("y", DType.INT64),))
     sink, form = Sink(), Form(1, signature)
     sink.gate.clear()
-    capture = Capture(sink, size=2**20)
+    capture = Capture(sink, limits=Limits(size=2**20))
     for i in range(500):
         text = np.array(["x" * 10_000], dtype=object)
         capture.add(form, [str(i)], MICROS, {"text": text}, {"y": np.zeros(1, np.int64)})
@@ -263,8 +263,8 @@ def test_what_goes_first_is_kept_when_there_is_no_room() -> None:
     """Two Captures live side by side; the one that gives way takes nothing while the other is half full."""
     live_sink, shadow_sink = Sink(), Sink()
     live_sink.gate.clear()
-    live = Capture(live_sink, room=10_000, rows=1000)
-    shadow = Capture(shadow_sink, room=1000, rows=100, first=live)
+    live = Capture(live_sink, limits=Limits(room=10_000, rows=1000))
+    shadow = Capture(shadow_sink, limits=Limits(room=1000, rows=100), first=live)
     form = Form(1, toys.TENSOR)
     add(shadow, form, 0, 50)
     shadow.flush()
@@ -316,7 +316,7 @@ def test_one_row_and_many_come_in_the_order_they_came() -> None:
         (Field("x", DType.FP32, (3,)), Field("b", DType.BOOL), Field("i", DType.INT8)), (Field("x", DType.FP64),)
     )
     sink = Sink()
-    capture = Capture(sink, rows=300, interval=0.002)
+    capture = Capture(sink, limits=Limits(rows=300, interval=0.002))
     form, start = Form(1, signature), 0
     for turn in range(3000):
         rows = 5 if turn % 100 == 99 else 1

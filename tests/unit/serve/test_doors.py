@@ -19,7 +19,7 @@ from keepfit.core.errors import Invalid
 from keepfit.core.nouns import Held, Placement
 from keepfit.serve.doors.headers import deadline
 from keepfit.serve.encodings import unpacked
-from keepfit.serve.http import Request
+from keepfit.serve.messages import Request
 from runners import inference
 
 INFER = "/v2/models/toy/infer"

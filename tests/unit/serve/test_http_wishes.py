@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from keepfit.serve import http
-from keepfit.serve.http import JSON, Answer, Door, Request
+from keepfit.serve.http import Door
+from keepfit.serve.messages import JSON, Answer, Request
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Door], Coroutine[Any, Any, Any]]
 CLOSE = b"connection: close\r\n"

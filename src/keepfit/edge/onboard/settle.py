@@ -46,6 +46,8 @@ def settle(draft: Draft, wishes: Wishes, *, name: str, scratch: Path) -> Settled
     ask = Questions(wishes)
     table = rows_of(wishes.sample) if wishes.sample else None
     task = _task(draft, wishes)
+    if wishes.label and task is None:
+        ask.lacks(Missing("--task", f"what kind of label '{wishes.label}' is: binary, multiclass or regression"))
     signature = _read(wishes.signature) if wishes.signature else None
     draft, rows, notes = _inputs(draft, wishes, signature, table, ask)
     classes = wishes.classes or draft.classes or _seen(task, table, wishes.label)

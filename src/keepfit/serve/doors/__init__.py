@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from keepfit.serve.http import JSON, Answer
+from keepfit.serve.messages import JSON, Answer
 
 Found = Answer | Awaitable[Answer]
 

@@ -21,7 +21,7 @@ from keepfit.core.errors import KeepfitError, MissingExtra, NotFound, Unavailabl
 from keepfit.serve.doors.inference import EXTENSIONS
 from keepfit.serve.doors.repository import RepositoryDoor, resident
 from keepfit.serve.doors.typed import record_ids, typed_of
-from keepfit.serve.http import Request
+from keepfit.serve.messages import Request
 from keepfit.serve.plane import Arrays, Exchange, Plane
 from keepfit.serve.routes import status_of
 from keepfit.serve.routing import Routing
@@ -84,7 +84,7 @@ class GrpcDoor:
             ("grpc.keepalive_permit_without_calls", 1),
         ]
         self._server = self._grpc.aio.server(options=options)
-        self._server.add_generic_rpc_handlers((_Handlers(self._found),))
+        self._server.add_generic_rpc_handlers((_ByPath(self._found),))
         try:
             self._server.add_insecure_port(address)
         except RuntimeError as error:
@@ -323,7 +323,7 @@ def _told_of(trace: Trace) -> Marks:
     return (("traceparent", trace.parent), *state)
 
 
-class _Handlers:
+class _ByPath:
     """What grpc asks for the handler of each call."""
 
     def __init__(self, found: Callable[[str], Any]) -> None:

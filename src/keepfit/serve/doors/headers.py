@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keepfit.core.errors import Invalid
-from keepfit.serve.http import Request
+from keepfit.serve.messages import Request
 
 _JSON = frozenset({b"application/json", b"application/octet-stream", b"application/x-www-form-urlencoded", b""})
 """What JSON is taken as. The second is what clients say of raw tensors, and some of everything; the third is what curl

@@ -8,7 +8,7 @@ from typing import Any
 from keepfit.core.signature import Field, Signature
 from keepfit.serve.doors import Found, Route, json
 from keepfit.serve.doors.headers import deadline, expect_json
-from keepfit.serve.http import JSON, Answer, Request
+from keepfit.serve.messages import JSON, Answer, Request
 from keepfit.serve.plane import Arrays, Exchange, Plane
 from keepfit.serve.routing import Routing
 

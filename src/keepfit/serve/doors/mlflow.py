@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from keepfit.core.errors import Unavailable
 from keepfit.serve.doors import Found, Route
 from keepfit.serve.doors.headers import content_type, deadline, expect_json, traced
-from keepfit.serve.http import Answer, Request
+from keepfit.serve.messages import Answer, Request
 from keepfit.serve.plane import Arrays, Exchange, Plane
 from keepfit.serve.routing import Routing
 from keepfit.serve.wire.invocations import Invocations

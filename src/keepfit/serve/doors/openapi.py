@@ -7,7 +7,7 @@ from typing import Any
 from keepfit.core.errors import MissingExtra
 from keepfit.serve.doors import Route, json
 from keepfit.serve.doors.typed import typed_of
-from keepfit.serve.http import Answer, Request
+from keepfit.serve.messages import Answer, Request
 from keepfit.serve.plane import Plane
 from keepfit.serve.routing import Routing
 from keepfit.serve.wire import schemas

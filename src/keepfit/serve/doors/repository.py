@@ -13,7 +13,7 @@ from typing import Any
 from keepfit.core.errors import Conflict, Invalid
 from keepfit.serve.doors import Route, json
 from keepfit.serve.doors.headers import expect_json
-from keepfit.serve.http import JSON, Answer, Request
+from keepfit.serve.messages import JSON, Answer, Request
 from keepfit.serve.plane import Plane
 from keepfit.serve.routing import Routing
 from keepfit.serve.slot import Deployment

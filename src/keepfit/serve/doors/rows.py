@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from keepfit.core.errors import SignatureInvalid
 from keepfit.serve.doors import Found, Route, json
 from keepfit.serve.doors.headers import deadline, expect_json, traced
-from keepfit.serve.http import Answer, Request
+from keepfit.serve.messages import Answer, Request
 from keepfit.serve.plane import LONGEST_ID, Arrays, Exchange, Plane
 from keepfit.serve.routing import Routing
 

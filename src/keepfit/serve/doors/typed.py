@@ -9,7 +9,7 @@ from keepfit.core.errors import SignatureInvalid
 from keepfit.core.signature import Signature
 from keepfit.serve.doors import Found, Route
 from keepfit.serve.doors.headers import content_type, deadline, traced, unsupported
-from keepfit.serve.http import JSON, Answer, Request
+from keepfit.serve.messages import JSON, Answer, Request
 from keepfit.serve.plane import LONGEST_ID, Arrays, Exchange, Plane
 from keepfit.serve.routing import Routing
 from keepfit.serve.wire.rows import Batch
