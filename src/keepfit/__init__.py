@@ -6,11 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keepfit.core.nouns import Base, Preserve, Reference, Resources, Rollout, Slice, Subject, Window
-    from keepfit.core.service import Monitor, Recipe, Service, Serving
+    from keepfit.core.nouns import Base, Check, Choice, Gpu, Preserve, Reference, Resources, Rollout, Slice, Subject, Window
+    from keepfit.core.service import Monitor, Recipe, Selection, Service, Serving
 
 _HOMES = {
     "Base": "keepfit.core.nouns",
+    "Check": "keepfit.core.nouns",
+    "Choice": "keepfit.core.nouns",
+    "Gpu": "keepfit.core.nouns",
     "Preserve": "keepfit.core.nouns",
     "Reference": "keepfit.core.nouns",
     "Resources": "keepfit.core.nouns",
@@ -20,6 +23,7 @@ _HOMES = {
     "Window": "keepfit.core.nouns",
     "Monitor": "keepfit.core.service",
     "Recipe": "keepfit.core.service",
+    "Selection": "keepfit.core.service",
     "Service": "keepfit.core.service",
     "Serving": "keepfit.core.service",
     "detectors": "keepfit.watch",
@@ -30,12 +34,16 @@ _HOMES = {
 
 __all__ = [
     "Base",
+    "Check",
+    "Choice",
     "Monitor",
+    "Gpu",
     "Preserve",
     "Recipe",
     "Reference",
     "Resources",
     "Rollout",
+    "Selection",
     "Service",
     "Serving",
     "Slice",

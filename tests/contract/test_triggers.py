@@ -17,6 +17,12 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "Cron": {"expression": "0 6 * * *", "tz": "Europe/Berlin"},
     "Every": {"interval": timedelta(days=1)},
     "Labels": {"count": 500},
+    "Vote": {"triggers": (Labels(5), Labels(6))},
+    "Threshold": {"bound": 0.5},
+    "Avoidable": {"count": 50},
+    "Cost": {"update": 50.0, "per_cpu_second": 2.0},
+    "Latency": {"label_seconds": 3600.0},
+    "LookAhead": {"ahead": timedelta(days=1)},
     "AnyOf": {"triggers": (Labels(5), Labels(6))},
     "AllOf": {"triggers": (Labels(5), Labels(6))},
 }

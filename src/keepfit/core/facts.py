@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from keepfit.core.nouns import Digest, Finding, Measurement, Outcome, Ruling, SlotName
+from keepfit.core.nouns import Conditions, Digest, Finding, Interference, Mark, Measurement, Outcome, Ruling, SlotName
 
 
 def slot_called(name: str) -> tuple[SlotName, int]:
@@ -49,11 +49,12 @@ class Applied(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Requested(Fact):
-    """A person or a program asks for a deed: `update`, `swap`, `rollback`, `register`; the loop carries it out.
+    """A person or a program asks for a deed: `update`, `swap`, `rollback`, `register`, `forget`; the loop does it.
 
     `version` is the Version to swap into `slot` (0: the Slot is to be left), with a canary's `share` and `key`;
     `dataset` the Dataset to train on instead of the recipe's window; `bundle` the Bundle to register and judge, with
-    its `origin`. `forced` says the caller overrides a missing or negative Verdict, for `reason`.
+    its `origin`; `records` the ids of the Records to forget. `forced` says the caller overrides a missing or negative
+    Verdict, for `reason`.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Requested(Fact):
     key: str = ""
     bundle: Digest = ""
     origin: str = ""
+    records: tuple[str, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -156,7 +158,8 @@ class RunStarted(Fact):
 class RunFinished(Fact):
     """A Run ended well: its outputs by name, each an artifact's digest, and what it cost.
 
-    `granted` is what the operating system really gave the worker (scheduling policy, nice, threads).
+    `granted` is what the operating system really gave the worker, or a sentence where nothing was run. Serving made it
+    stand still `yields` times, for `held` seconds together; `interference` is what it did to every Service's answers.
     """
 
     key: Digest
@@ -167,7 +170,10 @@ class RunFinished(Fact):
     result: dict[str, Any]
     cpu_seconds: float
     wall_seconds: float
-    granted: str = ""
+    granted: Conditions | str = ""
+    yields: int = 0
+    held: float = 0.0
+    interference: tuple[Interference, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -194,7 +200,8 @@ class RunFailed(Fact):
 class VersionRegistered(Fact):
     """A Bundle was given a number; `origin` says where one came from that no update made.
 
-    `memory` is what the learner that made it remembers, for the update that goes on from this Version.
+    `memory` is what the learner that made it remembers, for the update that goes on from this Version; `datasets` are
+    the Datasets it was given to learn from.
     """
 
     number: int
@@ -203,6 +210,7 @@ class VersionRegistered(Fact):
     update: str
     origin: str = ""
     memory: Digest = ""
+    datasets: tuple[Digest, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -292,6 +300,39 @@ class Watched(Fact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Marked(Fact):
+    """The live `version` got a Mark `on` its labels, its records or both; the Stream held so many of them then."""
+
+    version: int
+    on: tuple[str, ...]
+    records: int
+    labels: int
+    mark: Mark
+
+    @property
+    def subject(self) -> str:
+        return str(self.version)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forgotten(Fact):
+    """Records were taken out of what learners remember, because somebody asked for it.
+
+    `memories` says by which Memory each one was replaced that had `rows` of them; `versions` learnt from them, which
+    nothing undoes: to be rid of that, train anew from scratch and let those Versions go.
+    """
+
+    request: str
+    rows: int
+    memories: dict[Digest, Digest]
+    versions: tuple[int, ...]
+
+    @property
+    def subject(self) -> str:
+        return self.request
+
+
+@dataclass(frozen=True, kw_only=True)
 class Failed(Fact):
     """Something in the background went wrong: a failure is a fact, never silence."""
 
@@ -301,6 +342,32 @@ class Failed(Fact):
     @property
     def subject(self) -> str:
         return self.where
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experimented(Fact):
+    """A learner went through a scenario with a seed: one Run of the Experiment of that name; no Service is asked.
+
+    `key` is the digest of all that decides the result: what has been run is looked up by it and not run again. `learner`
+    is its plain data under the `name` it has in the Experiment. `result` has the accuracy matrix and what it cost;
+    `code` and `reason` say why there is none.
+    """
+
+    experiment: str
+    key: Digest
+    name: str
+    seed: int
+    learner: dict[str, Any] = field(default_factory=dict)
+    estimator: str = ""
+    scenario: dict[str, Any] = field(default_factory=dict)
+    data: Digest = ""
+    result: dict[str, Any] = field(default_factory=dict)
+    code: str = ""
+    reason: str = ""
+
+    @property
+    def subject(self) -> str:
+        return self.key
 
 
 KINDS: dict[str, type[Fact]] = {
@@ -321,7 +388,10 @@ KINDS: dict[str, type[Fact]] = {
         Swapped,
         Quarantined,
         Watched,
+        Marked,
+        Forgotten,
         Failed,
+        Experimented,
     )
 }
 """Every kind a ledger can hold, by name."""

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keepfit.core.requirements import Requirements
 from keepfit.core.signature import Field, Signature
 
 if TYPE_CHECKING:  # numpy costs a tenth of a second, pyarrow more, and only the types are needed
@@ -60,11 +62,44 @@ class FindingKind(StrEnum):
     GATE = "gate"
 
 
+class Cause(StrEnum):
+    """Which distribution moved: the inputs' own, that of labels or outputs, or that of labels given the inputs."""
+
+    COVARIATE = "covariate"
+    PRIOR = "prior"
+    CONCEPT = "concept"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A value or a range of values of one subject, and its share of the rows before and now."""
+
+    name: str
+    before: float
+    now: float
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What moved in a subject: the parts whose shares changed most, why if it can be told, and since when.
+
+    `row` is the first row of the window which may belong to the change, counting from 0, and `since` its time; None
+    where rows have no order. `reason` says how the cause was told.
+    """
+
+    parts: tuple[Part, ...] = ()
+    cause: Cause | None = None
+    reason: str = ""
+    row: int | None = None
+    since: datetime | None = None
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing observed out of line: on which subject, what was measured, what was expected.
 
-    In data: the name of the `anomaly`, in how many rows (`count`), and the first of those `rows`, counting from 1.
+    In data: the name of the `anomaly`, in how many rows (`count`), and the first of those `rows`, counting from 1. Of
+    what changed: what `moved`.
     """
 
     subject: str
@@ -76,6 +111,7 @@ class Finding:
     anomaly: str = ""
     count: int = 0
     rows: tuple[int, ...] = ()
+    moved: Moved | None = None
 
 
 @dataclass(frozen=True)
@@ -106,10 +142,10 @@ class Bundle:
     `note` says why a model could not be converted. `task` and `label` are None where no label will ever come.
     `threshold` is the probability from which a binary model predicts its last class, None for the model's own.
     `entry` names what of `code/` is served (`module:attribute`); `pickle` is the reason a person gave for opening a
-    pickle. Files of the directory: `bundle.json` (this), the model's own, `code/` where it needs some,
-    `golden.parquet` (examples with the answers expected), `reference.parquet` (a sample of the training inputs and
-    outputs: what drift and skew are measured against), `environment.lock` (the distributions it was made with, one
-    `name==version` a line), `card.md` (the model card).
+    pickle; `requirements` are what a single request is held to. Files of the directory: `bundle.json` (this), the
+    model's own, `code/` where it needs some, `golden.parquet` (examples with the answers expected), `reference.parquet`
+    (a sample of the training inputs and outputs: what drift and skew are measured against), `environment.lock` (the
+    distributions it was made with, one `name==version` a line), `card.md` (the model card).
     """
 
     service: str
@@ -129,6 +165,7 @@ class Bundle:
     environment: Digest = ""
     licence: str = ""
     recipe: str = ""
+    requirements: Requirements = Requirements()
 
 
 @dataclass(frozen=True)
@@ -239,6 +276,17 @@ class Placement:
     key: str = ""
 
 
+class Check(StrEnum):
+    """What is done with a request that is out of line with the Service's Schema.
+
+    OFF does not look, WARN counts it, REFUSE also refuses it where a Finding is an ERROR.
+    """
+
+    OFF = "off"
+    WARN = "warn"
+    REFUSE = "refuse"
+
+
 class Preserve(StrEnum):
     """What a swap saves: AVAILABILITY holds the old and the new Version for a moment, RESOURCES only ever one."""
 
@@ -247,11 +295,67 @@ class Preserve(StrEnum):
 
 
 @dataclass(frozen=True)
+class Gpu:
+    """What of a GPU a Run may use: which `device`, as CUDA names it (several with commas).
+
+    `share` is the percentage of its processors, which CUDA's Multi-Process Service keeps to; `time` the share of the
+    time (above 0, at most 1) in which the Run may work at all, for devices that are shared without that service.
+    """
+
+    device: str = "0"
+    share: int = 100
+    time: float = 1.0
+
+
+@dataclass(frozen=True)
 class Resources:
-    """What a Run may use: threads, and bytes of memory (None: no limit of keepfit's)."""
+    """What a Run may use: threads, bytes of memory (None: no limit of keepfit's), a GPU (None: it sees none)."""
 
     threads: int = 1
     memory: int | None = None
+    gpu: Gpu | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What a Run really worked under, as the operating system says; `missing` has one sentence for what it refused.
+
+    `scheduling` and `io` are the classes in which it waits for processors and disks, `cores` the processors it may use,
+    `memory` the bytes it may take (None: all there are), `cgroup` the control group of its own with its `weight`.
+    """
+
+    scheduling: str = ""
+    io: str = ""
+    threads: int = 1
+    cores: tuple[int, ...] = ()
+    memory: int | None = None
+    cgroup: str = ""
+    weight: int | None = None
+    gpu: str = ""
+    session: int = 0
+    missing: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        threads, cores = f"{self.threads} thread(s)", f"core(s) {','.join(map(str, self.cores))}"
+        limit = f"{self.memory:,} bytes" if self.memory is not None else ""
+        group = f"cgroup weight {self.weight}" if self.cgroup else ""
+        gpu = f"GPU {self.gpu}" if self.gpu else ""
+        lacking = f"not granted: {'; '.join(self.missing)}" if self.missing else ""
+        io = f"io {self.io}" if self.io else ""
+        return ", ".join(filter(None, (self.scheduling, io, threads, cores, limit, group, gpu, lacking)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interference:
+    """What a Run did to the answers of one Service: their p99 in seconds in the minute before it, and during it.
+
+    Both are medians over seconds, None where nothing was asked; `budget` is the Service's, None where it has none.
+    """
+
+    service: str
+    budget: float | None = None
+    before: float | None = None
+    during: float | None = None
 
 
 @dataclass(frozen=True)
@@ -269,6 +373,23 @@ class Base(StrEnum):
     WARM = "warm"
 
 
+class Choice(StrEnum):
+    """Which labelled rows of its window an update learns from.
+
+    WINDOW: the newest. NEW: those that the parent has not learnt from. FRESH: at random, newer ones rather. UNIFORM: at
+    random. BALANCED: as many of every class. UNCERTAIN: those of which the parent is least sure. GRADIENT: at random,
+    rather those on which the parent errs most.
+    """
+
+    WINDOW = "window"
+    NEW = "new"
+    FRESH = "fresh"
+    UNIFORM = "uniform"
+    BALANCED = "balanced"
+    UNCERTAIN = "uncertain"
+    GRADIENT = "gradient"
+
+
 class Reference(StrEnum):
     """What a Monitor compares with: training data (skew), an earlier Span (drift), release (decay)."""
 
@@ -278,11 +399,26 @@ class Reference(StrEnum):
 
 
 class Subject(StrEnum):
-    """What a Monitor looks at: every input, the model's output, or the per-record loss."""
+    """What a Monitor looks at.
+
+    Every input, the model's output, the per-record loss; the quality expected while labels are awaited; or every input
+    record by record, beside what the Service's `offline` computes for it.
+    """
 
     INPUTS = "inputs"
     OUTPUT = "output"
     LOSS = "loss"
+    QUALITY = "quality"
+    RECORDS = "records"
+
+
+class Season(StrEnum):
+    """Which earlier rows are comparable: all, those of the same hours, of the same weekdays, or of both together."""
+
+    NONE = "none"
+    HOUR = "hour"
+    WEEKDAY = "weekday"
+    HOUR_OF_WEEK = "hour of week"
 
 
 @dataclass(frozen=True)
@@ -370,7 +506,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One look of a Monitor at one subject: kept whether it fired or not."""
+    """One look of a Monitor at one subject: kept whether it fired or not; `note` is why nothing was compared."""
 
     monitor: str
     subject: str
@@ -381,17 +517,49 @@ class Measurement:
     n_reference: int
     n_window: int
     fired: bool
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How good a Version was, live, on what came since the mark before.
+
+    Of `rows` labels it has `value`, the Service's metric, and `accuracy`, the share answered rightly. Without labels
+    `promise` is the accuracy that its own probabilities promise on the newest Records, `released` what they promised on
+    training data. NaN stands for what is not known.
+    """
+
+    time: datetime
+    rows: int = 0
+    value: float = nan
+    accuracy: float = nan
+    promise: float = nan
+    released: float = nan
 
 
 @dataclass(frozen=True)
 class Pulse:
-    """What a Trigger may look at: counts since the last update was opened, and what was found since."""
+    """What a Trigger may look at: counts since the last update was opened, and what was found since.
+
+    `marks` are the latest ones in order of time, of the live Version and of those before it; `metric` is their name,
+    more of it is better where `higher`. The live Version was `expected` to be as good, and right as often, when it was
+    judged. `waited` is how long the labels since have waited together, in label-seconds; `costs` the CPU-seconds of the
+    last updates, `releases` the times at which the last Versions went live, the newest last.
+    """
 
     now: datetime
     since: datetime
     records: int = 0
     labels: int = 0
     findings: tuple[Finding, ...] = field(default=())
+    marks: tuple[Mark, ...] = ()
+    metric: str = ""
+    higher: bool = True
+    expected: float | None = None
+    expected_accuracy: float | None = None
+    waited: float = 0.0
+    costs: tuple[float, ...] = ()
+    releases: tuple[datetime, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,15 @@ DOORS = (
     ),
     Door(
         "POST",
+        f"{_S}/forgets",
+        "Take records out of what learners remember.",
+        lambda desk, ask: desk.forget(ask.service, ask.body),
+        asked.Forget,
+        asked.Asked,
+        202,
+    ),
+    Door(
+        "POST",
         f"{_S}/approvals",
         "Approve or disapprove.",
         lambda desk, ask: desk.approve(ask.service, ask.body),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from keepfit.core.nouns import Digest, SlotName
+from keepfit.core.nouns import Conditions, Digest, Interference, SlotName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +84,19 @@ class Register:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Forget:
+    """Take the Records of these `ids` out of what learners remember, and say which Versions learnt from them.
+
+    `entity` stands for all Records that have this value in the column which the Service names as `entity`.
+    """
+
+    ids: tuple[str, ...] = ()
+    entity: str = ""
+    reason: str = ""
+    actor: str = "someone"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Approve:
     """Record a person's yes or no to a Version."""
 
@@ -108,7 +121,7 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class RunStatus:
-    """One Run: `state` is `running`, `finished` or `failed`."""
+    """One Run: `state` is `running`, `finished` or `failed`; the rest as in `RunFinished`."""
 
     run: str
     step: str
@@ -117,6 +130,9 @@ class RunStatus:
     started: str
     seconds: float = 0.0
     cpu_seconds: float = 0.0
-    granted: str = ""
+    granted: Conditions | str = ""
+    yields: int = 0
+    held: float = 0.0
+    interference: tuple[Interference, ...] = ()
     reason: str = ""
     result: dict[str, Any] | None = None

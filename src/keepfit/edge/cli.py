@@ -16,19 +16,22 @@ from typing import Any
 import click
 
 from keepfit.core.errors import Invalid, KeepfitError
-from keepfit.edge.cli_drift import drift
-from keepfit.edge.commands import check, models, slots
+from keepfit.edge.commands import bench, check, models, schema, slots
+from keepfit.edge.commands.drift import drift
+from keepfit.edge.commands.forget import forget
+from keepfit.edge.commands.interference import interference
 from keepfit.edge.commands.options import client_of, end, places_of, stored
 from keepfit.edge.commands.profile import profile
 from keepfit.edge.commands.serve import serve
+from keepfit.edge.commands.thresholds import thresholds
 
 _PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
 
 
 _ORDER = (
     "demo", "init", "apply", "up", "down", "status", "versions", "runs", "logs", "onboard", "bundle",
-    "serve", "swap", "promote", "abort", "rollback", "update", "approve", "profile", "schema", "check", "drift",
-    "replay", "runner",
+    "serve", "swap", "promote", "abort", "rollback", "update", "approve", "profile", "schema", "check", "drift", "thresholds",
+    "replay", "forget", "interference", "bench", "experiments", "runner",
 )  # fmt: skip
 """The commands as somebody comes to need them; others follow."""
 
@@ -226,12 +229,17 @@ def demo(arguments: tuple[str, ...]) -> None:
 
 for verb in (slots.swap, slots.rollback, slots.promote, slots.abort, serve):
     main.add_command(verb)
+main.add_command(forget)
 main.add_command(models.onboard)
 main.add_command(models.bundle)
+main.add_command(interference)
 main.add_command(profile)
 main.add_command(drift)
+main.add_command(thresholds)
 main.add_command(check.check)
-main.add_command(check.schema)
+main.add_command(schema.schema)
+main.add_command(bench.bench)
+main.add_command(bench.experiments)
 
 
 if __name__ == "__main__":

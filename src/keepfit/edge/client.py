@@ -126,6 +126,10 @@ class Client:
         """Ask for a Bundle of the store to become a Version; with `wait`, for its Verdict up to so many seconds."""
         return self._post(f"/v1/services/{service}/versions", wish, asked.Asked, wait)
 
+    def forget(self, service: str, wish: asked.Forget, *, wait: int = 60) -> asked.Asked:
+        """Ask for Records to be taken out of what learners remember."""
+        return self._post(f"/v1/services/{service}/forgets", wish, asked.Asked, wait)
+
     def approve(self, service: str, version: int, *, yes: bool, reason: str, actor: str) -> VersionStatus:
         """Record a person's yes or no to a Version."""
         wish = asked.Approve(version=version, yes=yes, reason=reason, actor=actor)

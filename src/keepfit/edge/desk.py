@@ -32,6 +32,7 @@ from keepfit.core.registry import to_plain
 from keepfit.core.signature import Field
 from keepfit.edge import asked
 from keepfit.edge.apply import Applying, record, specification_at
+from keepfit.edge.belonging import records_of
 from keepfit.edge.status import Histories, ServiceStatus, VersionStatus, status_of, versions_of
 from keepfit.loop.targets import Local
 from keepfit.serve.manifest import manifest
@@ -108,13 +109,24 @@ class Desk:
         return [{"seq": row.seq, "kind": type(row.fact).__name__, **to_plain(row.fact)} for row in rows]
 
     def findings(self, service: str, *, after: int, limit: int) -> list[dict[str, Any]]:
-        """What Monitors found out of line."""
+        """What Monitors found out of line, and what the checks of the data that updates learn from did."""
         self.histories.of(service)
+        watched = self.ledger.facts(service, Watched, after=after, limit=limit)
+        ended = self.ledger.facts(service, RunFinished, after=after, limit=limit)
         found = []
-        for row in self.ledger.facts(service, Watched, after=after, limit=limit):
-            told = {"seq": row.seq, "time": to_plain(row.fact.time), "monitor": row.fact.monitor}
-            found += [{**told, **to_plain(finding)} for finding in row.fact.findings]
+        for row in sorted([*watched, *ended], key=lambda row: row.seq)[:limit]:
+            name = row.fact.monitor if isinstance(row.fact, Watched) else row.fact.step
+            told = {"seq": row.seq, "time": to_plain(row.fact.time), "monitor": name}
+            found += [{**told, **finding} for finding in self._findings(row.fact)]
         return found
+
+    def _findings(self, fact: Watched | RunFinished) -> list[dict[str, Any]]:
+        if isinstance(fact, Watched):
+            return [to_plain(finding) for finding in fact.findings]
+        if fact.step != "check" or not fact.result.get("findings"):
+            return []
+        kept: list[dict[str, Any]] = msgspec.json.decode(Blobs(self.places.blobs).get(fact.outputs["findings"]))
+        return kept
 
     def decisions(self, service: str, *, after: int, limit: int) -> list[dict[str, Any]]:
         """What the loop decided, also when it was to do nothing."""
@@ -235,6 +247,28 @@ class Desk:
         reason = wish.reason or f"{wish.actor} brought {wish.origin}"
         return self._ask(service, "register", wish.actor, reason, bundle=wish.digest, origin=wish.origin)
 
+    def forget(self, service: str, wish: asked.Forget) -> asked.Asked:
+        """Ask for Records to be taken out of every Memory of the Service."""
+        ids = set(wish.ids) | (self._ids_of(service, wish.entity) if wish.entity else set())
+        if not ids:
+            raise Invalid("expected the ids of the records to forget, or an entity that has some; found none")
+        told = wish.reason or f"asked by {wish.actor}"
+        return self._ask(service, "forget", wish.actor, told, records=tuple(sorted(ids)))
+
+    def _ids_of(self, service: str, entity: str) -> set[str]:
+        """The Records of an entity, in the first data and in the Stream."""
+        applied = self.histories.of(service).applied
+        assert applied is not None  # noqa: S101  # Histories knows only applied Services
+        specification = specification_at(applied.specification, self.places)
+        name = specification.service.entity
+        if name is None or name not in {field.name for field in specification.inputs}:
+            raise Conflict(
+                f"records of '{service}' do not say whose they are: expected a feature that the service names as its "
+                f"entity, found {name!r}; give the ids of the records instead",
+                code="no_entity",
+            )
+        return records_of(entity, name, specification.source, self.places, service)
+
     def _ask(self, service: str, deed: str, actor: str, reason: str, **given: Any) -> asked.Asked:
         self.histories.of(service)
         now, name = self.clock.now(), self.new_id()
@@ -292,6 +326,9 @@ def _run(started: RunStarted, ended: RunFinished | RunFailed | None, now: dateti
                 seconds=ended.wall_seconds,
                 cpu_seconds=ended.cpu_seconds,
                 granted=ended.granted,
+                yields=ended.yields,
+                held=ended.held,
+                interference=ended.interference,
                 result=ended.result,
             )
         case RunFailed():

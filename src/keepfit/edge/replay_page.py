@@ -9,8 +9,8 @@ from html import escape
 from keepfit.loop.courses import Course
 from keepfit.loop.replay import Happening, Replayed
 
-_WIDTH, _HEIGHT = 960, 320
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 148, 12, 28
+WIDTH, HEIGHT = 960, 320
+LEFT, RIGHT, _TOP, _BOTTOM = 52, 148, 12, 28
 _SMOOTH = 30  # the lines are means over a thirtieth of the chunks: single chunks are noise
 _LABEL_GAP = 15
 _STRIPS = (("finding", "findings"), ("update", "updates"), ("no", "not promoted"), ("swap", "swaps"), ("back", "back"))
@@ -23,7 +23,7 @@ _STRIP_OF = {
     "swap": "swap",
     "rollback": "back",
 }
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --page: #fbfbf9; --ink: #16160f; --soft: #6a6a62; --rule: #e4e4de; --card: #ffffff;
   --c0: #1f6fd0; --c1: #8b8b84; --c2: #d9622b; --c3: #8a5bd0; --c4: #1a7f4b; --c5: #b38600; --c6: #c8329a; }
 @media (prefers-color-scheme: dark) { :root { --page: #15161a; --ink: #f0f0ec; --soft: #a0a09a; --rule: #303238;
@@ -54,11 +54,15 @@ _COLOURS = "".join(
 
 def page(found: Replayed) -> str:
     """The whole page."""
-    title = escape(f"{found.service}: replay")
-    head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-    view = '<meta name="viewport" content="width=device-width, initial-scale=1">'
     body = "".join((_head(found), _drawn(found), _policies(found), _log(found)))
-    return f"{head}{view}<style>{_STYLE}{_COLOURS}</style></head><body><main>{body}</main></body></html>\n"
+    return framed(f"{found.service}: replay", body)
+
+
+def framed(title: str, body: str) -> str:
+    """A page with everything that it needs."""
+    head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+    view = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    return f"{head}{view}<style>{STYLE}{_COLOURS}</style></head><body><main>{body}</main></body></html>\n"
 
 
 def _head(found: Replayed) -> str:
@@ -82,13 +86,13 @@ def _drawn(found: Replayed) -> str:
 
 def _lines(found: Replayed, window: int) -> str:
     drawn = [(place, course, _smooth(course.chunks[found.metric], window)) for place, course in _shown(found)]
-    ticks = _ticks([value for _, _, values in drawn for value in values if not math.isnan(value)])
+    levels = ticks([value for _, _, values in drawn for value in values if not math.isnan(value)])
 
     def y(value: float) -> float:
-        return _HEIGHT - _BOTTOM - (value - ticks[0]) * (_HEIGHT - _TOP - _BOTTOM) / (ticks[-1] - ticks[0])
+        return HEIGHT - _BOTTOM - (value - levels[0]) * (HEIGHT - _TOP - _BOTTOM) / (levels[-1] - levels[0])
 
-    parts = [_rule(y(tick), f"{tick:g}") for tick in ticks]
-    parts += _rows_axis(found, _HEIGHT - 8)
+    parts = [ruled(y(tick), f"{tick:g}") for tick in levels]
+    parts += _rows_axis(found, HEIGHT - 8)
     ends = []
     for place, course, values in reversed(drawn):
         points = [(_x(found, chunk), y(value)) for chunk, value in enumerate(values) if not math.isnan(value)]
@@ -96,7 +100,7 @@ def _lines(found: Replayed, window: int) -> str:
         parts.append(f'<polyline class="line c{place}" points="{path}"><title>{escape(course.name)}</title></polyline>')
         ends += [(points[-1][1], place, course.name)] if points else []
     parts += _names(ends)
-    return _svg(f"{found.metric} over time", _HEIGHT, parts)
+    return svg(f"{found.metric} over time", HEIGHT, parts)
 
 
 def _shown(found: Replayed) -> list[tuple[int, Course]]:
@@ -109,7 +113,7 @@ def _names(ends: Sequence[tuple[float, int, str]]) -> Iterator[str]:
     last = -math.inf
     for level, place, name in sorted(ends):
         last = max(level, last + _LABEL_GAP)
-        yield _text(_WIDTH - _RIGHT + 8, last + 4, name, f"name c{place}")
+        yield text(WIDTH - RIGHT + 8, last + 4, name, f"name c{place}")
 
 
 def _strips(found: Replayed) -> str:
@@ -119,8 +123,8 @@ def _strips(found: Replayed) -> str:
     parts = []
     for place, (_, name) in enumerate(_STRIPS):
         level = 14 + 24 * place
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{level}" y2="{level}"/>')
-        parts.append(_text(_WIDTH - _RIGHT + 8, level + 4, name, "tick"))
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{level}" y2="{level}"/>')
+        parts.append(text(WIDTH - RIGHT + 8, level + 4, name, "tick"))
     order = [kind for kind, _ in _STRIPS]
     for happening in found.happenings:
         kind = _STRIP_OF.get(happening.kind)
@@ -134,11 +138,11 @@ def _strips(found: Replayed) -> str:
             f"<title>{told}</title></circle>"
         )
     parts += _rows_axis(found, height - 8)
-    return _svg("What happened, along the rows", height, parts)
+    return svg("What happened, along the rows", height, parts)
 
 
 def _x(found: Replayed, chunk: int) -> float:
-    return _LEFT + (chunk + 0.5) * (_WIDTH - _LEFT - _RIGHT) / len(found.chunks)
+    return LEFT + (chunk + 0.5) * (WIDTH - LEFT - RIGHT) / len(found.chunks)
 
 
 def _rows_axis(found: Replayed, level: float) -> Iterator[str]:
@@ -148,7 +152,7 @@ def _rows_axis(found: Replayed, level: float) -> Iterator[str]:
         chunk = found.chunks[place]
         span = found.chunks[-1].close - found.chunks[0].close
         named = f"{chunk.close:%Y-%m-%d}" if span.days > 30 else f"row {chunk.end + found.skipped:,}"
-        yield _text(_x(found, place), level, named, "tick", anchor="middle")
+        yield text(_x(found, place), level, named, "tick", anchor="middle")
 
 
 def _smooth(values: Sequence[float], window: int) -> list[float]:
@@ -159,7 +163,7 @@ def _smooth(values: Sequence[float], window: int) -> list[float]:
     return smoothed
 
 
-def _ticks(values: Sequence[float]) -> list[float]:
+def ticks(values: Sequence[float]) -> list[float]:
     """Four to eight round numbers around the values."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     step = 10.0 ** math.floor(math.log10(max(high - low, 1e-6)))
@@ -168,18 +172,21 @@ def _ticks(values: Sequence[float]) -> list[float]:
     return [round(step * place, 10) for place in range(first, max(last, first + 1) + 1)]
 
 
-def _rule(level: float, label: str) -> str:
-    line = f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{level:.1f}" y2="{level:.1f}"/>'
-    return line + _text(_LEFT - 8, level + 4, label, "tick", anchor="end")
+def ruled(level: float, label: str) -> str:
+    """A level line of a figure with its label."""
+    line = f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{level:.1f}" y2="{level:.1f}"/>'
+    return line + text(LEFT - 8, level + 4, label, "tick", anchor="end")
 
 
-def _text(x: float, y: float, text: str, style: str, *, anchor: str = "start") -> str:
-    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+def text(x: float, y: float, words: str, style: str, *, anchor: str = "start") -> str:
+    """Words in a figure."""
+    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
-def _svg(title: str, height: int, parts: Sequence[str]) -> str:
+def svg(title: str, height: int, parts: Sequence[str]) -> str:
+    """A figure of parts."""
     inside = "\n".join(parts)
-    return f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(title)}">{inside}</svg>'
+    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">{inside}</svg>'
 
 
 def _policies(found: Replayed) -> str:

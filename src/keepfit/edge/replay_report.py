@@ -139,6 +139,9 @@ def _periods(text: str) -> tuple[int, ...]:
 @click.option("--step", default=60.0, show_default=True, help="Seconds between rows, where the service names no time.")
 @click.option("--every", default="1,2,5,10", show_default=True, help="Chunks between updates of the baselines.")
 @click.option("--seed", type=int, help="Instead of the recipe's own.")
+@click.option("--compare", is_flag=True, help="Compare all services of the file, over several seeds.")
+@click.option("--seeds", default=5, show_default=True, help="How many seeds a comparison takes.")
+@click.option("--oracle/--no-oracle", default=True, show_default=True, help="Find the best schedules in hindsight.")
 @click.option("--html", type=click.Path(path_type=Path), help="Where to draw it; replay-SERVICE.html by default.")
 @click.option("--json", "json_", type=click.Path(path_type=Path), help="Where to write everything as JSON.")
 def command(
@@ -146,7 +149,8 @@ def command(
 ) -> None:
     """Run the loop of SERVICE_FILE over the rows of DATA, as if they came one after the other, and report.
 
-    Rows of DATA which are the service's first data are not replayed.
+    Rows of DATA which are the service's first data are not replayed. With --compare the file declares several services,
+    policies side by side, and each is replayed with every seed.
     """
     from keepfit.edge.replay_page import page
 
@@ -157,6 +161,9 @@ def command(
         periods=_periods(given["every"]),
         seed=given["seed"],
     )
+    if given["compare"]:
+        _compare(service_file, data, terms, given, html=html, json_=json_)
+        return
     found = replayed(service_file, data, name=service, terms=terms, quiet=not sys.stderr.isatty())
     if sys.stderr.isatty():
         _tell("")
@@ -166,6 +173,34 @@ def command(
     if json_:
         json_.write_bytes(msgspec.json.format(msgspec.json.encode(plain(found)), indent=1))
     click.echo(costs(found.courses), err=True)
+    click.echo(f"drawn: {drawn}", err=True)
+
+
+def _compare(
+    file: Path, data: Path, terms: Terms, given: dict[str, Any], *, html: Path | None, json_: Path | None
+) -> None:
+    from keepfit.edge.compare_report import (
+        compare_file,
+        compare_page,
+        comparison_costs,
+        plain_comparison,
+        tell_comparison,
+    )
+
+    if given["seeds"] < 1:
+        raise SpecInvalid(f"--seeds: expected at least 1, found {given['seeds']}")
+    begin = given["seed"] or 0
+    seeds = tuple(range(begin, begin + given["seeds"]))
+    tell = _tell if sys.stderr.isatty() else lambda line: None
+    found = compare_file(file, data, terms=terms, seeds=seeds, oracle=given["oracle"], tell=tell)
+    if sys.stderr.isatty():
+        _tell("")
+    tell_comparison(found, Console(width=_WIDTH, force_terminal=False, color_system=None))
+    drawn = html or Path(f"compare-{file.stem}.html")
+    drawn.write_text(compare_page(found, file.stem), encoding="utf-8")
+    if json_:
+        json_.write_bytes(msgspec.json.format(msgspec.json.encode(plain_comparison(found)), indent=1))
+    click.echo(comparison_costs(found), err=True)
     click.echo(f"drawn: {drawn}", err=True)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 from keepfit.core.facts import (
     Answered,
     Applied,
@@ -9,16 +12,21 @@ from keepfit.core.facts import (
     Decided,
     Fact,
     Failed,
+    Forgotten,
     Judged,
     Quarantined,
     Requested,
     RunFailed,
+    RunFinished,
     Swapped,
     UpdateClosed,
     UpdateOpened,
     VersionRegistered,
     Watched,
 )
+
+if TYPE_CHECKING:
+    from keepfit.edge.asked import RunStatus
 
 
 def sentence(fact: Fact) -> str:
@@ -80,11 +88,28 @@ def _told_of_versions(fact: Fact) -> str:
             return f"v{fact.version} is in quarantine: {fact.reason}"
         case UpdateClosed():
             return f"update {fact.update} {fact.outcome}" + ("" if fact.version else f": {fact.reason}")
+        case RunFinished(step="check", result={"warnings": [_, *_] as warnings}):
+            return f"the data is out of line, and learnt from: {'; '.join(warnings)}"
         case RunFailed():
             return f"{fact.step} failed (run {fact.run}): {fact.reason}"
+        case Forgotten():
+            named = ", ".join(f"v{number}" for number in fact.versions) or "no version"
+            return f"{fact.rows} remembered rows were forgotten; {named} learnt from them"
         case Watched():
             return "; ".join(f"{fact.monitor}: {finding.sentence}" for finding in fact.findings)
         case Failed():
             return f"{fact.where} failed: {fact.reason}"
         case _:
             return ""
+
+
+def beside(run: RunFinished | RunStatus, seconds: float) -> Iterator[str]:
+    """How a Run of so many `seconds` got on beside serving, and serving beside it."""
+    if seconds > run.held and run.cpu_seconds > 0.0:
+        yield f"speed {run.cpu_seconds / (seconds - run.held):.2f} core(s)"
+    if run.yields:
+        yield f"stood still {run.yields} time(s), {run.held:.1f} s"
+    for one in run.interference:
+        before, during = (f"{value * 1000:.2f}" if value is not None else "-" for value in (one.before, one.during))
+        budget = f" (budget {one.budget * 1000:g} ms)" if one.budget else ""
+        yield f"p99 of {one.service} {before} ms before, {during} ms beside it{budget}"

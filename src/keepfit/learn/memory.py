@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from keepfit.core.errors import Refused
-from keepfit.core.nouns import Memory
+from keepfit.core.nouns import RECORD_ID, Memory
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest a zip knows: times of writing would give equal memories other digests
 
@@ -44,10 +45,26 @@ def load(directory: Path, kind: str) -> Memory:
     if written != kind:
         raise Refused(
             f"the memory beside the parent was written by {written}, this recipe's learner is {kind}; keep the "
-            "learner, or begin again without memory (base=SCRATCH)",
+            "learner, or begin again without memory (one update by Refit() forgets it)",
             code="memory_of_another_learner",
         )
     return Memory(kind, rows, arrays)
+
+
+def without(directory: Path, ids: Collection[str], into: Path) -> int:
+    """Write the same memory without the rows of these Records into a directory; how many rows they were.
+
+    Nothing is written where there are none. What arrays have taken in of them stays: it is nobody's row any more.
+    """
+    rows = _rows(directory / "rows.arrow")
+    if rows is None or RECORD_ID not in rows.column_names:
+        return 0
+    theirs = pc.is_in(rows[RECORD_ID].cast(pa.string()), value_set=pa.array(sorted(ids), pa.string()))
+    gone = int(pc.sum(theirs).as_py() or 0)
+    if gone:
+        kind = str(msgspec.json.decode((directory / "memory.json").read_bytes())["kind"])
+        save(Memory(kind, rows.filter(pc.invert(theirs)), _arrays(directory / "arrays.npz")), into)
+    return gone
 
 
 def _rows(path: Path) -> pa.Table | None:

@@ -6,6 +6,7 @@ held out and nothing judged, and is live at that very moment; *last label* repea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +15,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from keepfit.core.nouns import LABEL, Base, Lesson, Task
-from keepfit.core.service import Specification
+from keepfit.core.nouns import LABEL, RECORD_ID, Base, Learnt, Lesson, Task
+from keepfit.core.service import Selection, Specification
 from keepfit.judge import bootstrap
 from keepfit.judge.metrics import METRICS, score
 from keepfit.learn.learners import Refit, WarmStart
 from keepfit.learn.native import answers, threads
 from keepfit.learn.tables import arrays, frame, labels
+from keepfit.loop.choosing import needs_parent, selected
 from keepfit.loop.history import History, window_of
 
 Answers = dict[str, NDArray[Any]]
@@ -31,7 +33,8 @@ class Course:
     """One policy over the whole history.
 
     `total` and `chunks` are the metric by name, over everything and per chunk (NaN where it is undefined). `updates`
-    counts trainings after the first, `rows` all rows trained on; `cpu_seconds` is measured and differs between runs.
+    counts trainings after the first, `rows` all rows trained on; `loss` is the mean loss per Record that stands for the
+    metric, NaN where the answers have none; `cpu_seconds` is measured and differs between runs.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Course:
     swaps: int = 0
     rows: int = 0
     cpu_seconds: float = 0.0
+    loss: float = math.nan
 
 
 def shown(specification: Specification) -> tuple[str, ...]:
@@ -63,6 +67,7 @@ def course(name: str, outputs: Answers, past: History, specification: Specificat
         name,
         {key: float(value[0]) for key, value in by_name.items()},
         {key: tuple(float(one) for one in value[1:]) for key, value in by_name.items()},
+        loss=math.nan if scored.chances is None and metrics[0].probabilistic else float(metrics[0].loss(scored).mean()),
         **counts,  # type: ignore[arg-type]  # fields of Course
     )
 
@@ -75,14 +80,20 @@ def values(column: pa.ChunkedArray) -> NDArray[Any]:
 
 @dataclass
 class _Policy:
-    """A simple policy on its way: how often it fits, what it fitted last, what that cost."""
+    """A simple policy on its way: how often it fits, what it learnt last, what that cost."""
 
     every: int
-    fitted: Any = None
+    learnt: Learnt | None = None
     updates: int = 0
     rows: int = 0
     spent: float = 0.0
     parts: list[Answers] | None = None
+    seen: tuple[pa.Table, ...] = ()
+
+    @property
+    def fitted(self) -> Any:
+        """The model that answers; None before the first."""
+        return self.learnt.model if self.learnt else None
 
     @property
     def name(self) -> str:
@@ -106,13 +117,28 @@ def baselines(
         for policy in policies:
             if not number or (policy.every and number % policy.every == 0):
                 known = pa.concat_tables([source, past.known_before(number).cast(source.schema)]) if number else source
-                fitter.fit(policy, window_of(known, specification.service.recipe.window) if number else source)
+                window = window_of(known, specification.service.recipe.window) if number else source
+                fitter.fit(policy, _chosen(policy, window, specification, fitter))
+                policy.seen = (window,)
         rows = past.rows.slice(chunk.start, chunk.end - chunk.start)
         for policy in policies:
             assert policy.parts is not None  # noqa: S101  # made above
             policy.parts.append(answers(policy.fitted, specification, arrays(rows, specification.inputs)))
     fitted = tuple(_finished(policy, past, specification) for policy in policies)
     return (*fitted, course("last label", _last_label(past, source), past, specification))
+
+
+def _chosen(policy: _Policy, window: pa.Table, specification: Specification, fitter: _Fitter) -> pa.Table:
+    """The rows of a window that the Recipe's Selection takes, for the model that a policy fitted last."""
+    selection = specification.service.recipe.selection
+    if selection == Selection():
+        return window
+    outputs: Answers = {}
+    if needs_parent(selection):
+        fitter.forget()  # policies with other parents choose other rows
+        if policy.fitted is not None:
+            outputs = answers(policy.fitted, specification, arrays(window, specification.inputs))
+    return selected(window, specification, seen=policy.seen, outputs=outputs)
 
 
 def _finished(policy: _Policy, past: History, specification: Specification) -> Course:
@@ -139,7 +165,7 @@ class _Fitter:
         self._estimator = estimator
         self._learner = recipe.learner or (WarmStart() if recipe.base is Base.WARM else Refit())
         self._clock = cpu_clock
-        self._made: tuple[Any, float] | None = None
+        self._made: tuple[Learnt, float] | None = None
 
     def forget(self) -> None:
         """Another chunk: what is known has changed."""
@@ -148,22 +174,30 @@ class _Fitter:
     def fit(self, policy: _Policy, rows: pa.Table) -> None:
         """Give the policy a new model."""
         if self._made is None or not isinstance(self._learner, Refit):
-            self._made = self._fitted(policy.fitted, rows)
-        policy.fitted, spent = self._made
+            self._made = self._fitted(policy.learnt, rows)
+        policy.learnt, spent = self._made
         policy.updates += 1
         policy.rows += rows.num_rows
         policy.spent += spent
 
-    def _fitted(self, parent: Any, rows: pa.Table) -> tuple[Any, float]:
+    def _fitted(self, before: Learnt | None, rows: pa.Table) -> tuple[Learnt, float]:
         specification = self._specification
         recipe = specification.service.recipe
         given = frame(arrays(rows, specification.inputs), specification.inputs)
         began = self._clock()
         with threads(recipe.resources.threads):
             truth, classes = labels(rows, specification.label), specification.classes
-            lesson = Lesson(X=given, y=truth, classes=classes, parent=parent, seed=recipe.seed)
-            fitted = self._learner.learn(self._estimator, lesson).model
-        return fitted, self._clock() - began
+            lesson = Lesson(
+                X=given,
+                y=truth,
+                ids=tuple(rows[RECORD_ID].to_pylist()),
+                classes=classes,
+                parent=before.model if before else None,
+                memory=before.memory if before else None,
+                seed=recipe.seed,
+            )
+            learnt = self._learner.learn(self._estimator, lesson)
+        return learnt, self._clock() - began
 
 
 def _last_label(past: History, source: pa.Table) -> Answers:

@@ -23,10 +23,24 @@ class Watch:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """Let a Run measure how good the live Version is `on` its new labels, its new records, or both."""
+
+    on: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Compact:
     """Let a Run move the Stream's sealed segments, of this many Records by now, into Parquet."""
 
     records: int
+
+
+@dataclass(frozen=True)
+class Decide:
+    """Remember that Triggers fire while an update is open, to begin another one afterwards."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -94,6 +108,13 @@ class Approve:
 
 
 @dataclass(frozen=True)
+class Forget:
+    """Take Records out of every Memory of the Service, and say which Versions learnt from them."""
+
+    request: Requested
+
+
+@dataclass(frozen=True)
 class Close:
     """End the open update; `unjudged` says that its Bundle gets this as its Verdict, having come to no other."""
 
@@ -111,4 +132,20 @@ class Answer:
     reason: str
 
 
-Intent = Nothing | Watch | Compact | Open | Run | Register | Record | Swap | Quarantine | Approve | Close | Answer
+Intent = (
+    Nothing
+    | Watch
+    | Mark
+    | Compact
+    | Decide
+    | Open
+    | Run
+    | Register
+    | Record
+    | Swap
+    | Quarantine
+    | Approve
+    | Forget
+    | Close
+    | Answer
+)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ from keepfit.core.facts import (
     Decided,
     Fact,
     Judged,
+    Marked,
     Quarantined,
     Requested,
     RunFailed,
@@ -40,12 +41,16 @@ from keepfit.core.protocols import Clock
 from keepfit.core.registry import from_plain
 from keepfit.core.service import Specification
 from keepfit.loop import intents as planned
+from keepfit.loop.asides import compacting, marking, watching
 from keepfit.loop.executors import Ended, Executor
+from keepfit.loop.forgetting import forget
 from keepfit.loop.pipeline import Work, work
 from keepfit.loop.situation import Progress, Situation
 from keepfit.loop.targets import Target
 from keepfit.store.blobs import Blobs, Trees
 from keepfit.store.ledger import Ledger
+
+F = TypeVar("F", bound=Fact)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,15 +94,19 @@ def _facts(
                 return ()
             return (Decided(service=service, time=now, fire=False, reason=reason),)
         case planned.Watch(monitors):
-            return _start(_watch_work(monitors, situation, specification), hands)
+            return _start(watching(monitors, situation, specification), hands)
+        case planned.Mark(on):
+            return _start(marking(on, situation, specification), hands)
         case planned.Compact(records):
-            return _start(_aside("compact", {"records": records}, {}, situation=situation, of=specification), hands)
+            return _start(compacting(records, situation, specification), hands)
+        case planned.Decide(reason):
+            return (Decided(service=service, time=now, fire=True, reason=reason),)
         case planned.Open():
             return _open(intent, situation, service, hands)
         case planned.Run(step):
             return _run(step, situation, specification, hands)
         case planned.Register(digest):
-            return _register(digest, situation, service, hands)
+            return _register(digest, situation, specification, hands)
         case planned.Record(version):
             return _record(version, situation, service, hands)
         case planned.Swap():
@@ -106,6 +115,8 @@ def _facts(
             return (Quarantined(service=service, time=now, version=version, reason=reason, evaluation=evaluation),)
         case planned.Approve(request):
             return (_approved(request, service, now),)
+        case planned.Forget(request):
+            return forget(request, situation, hands)
         case planned.Close():
             return _close(intent, situation, service, hands)
         case planned.Answer(request_id, done, reason):
@@ -201,37 +212,6 @@ def _start(todo: Work, hands: Hands) -> tuple[Fact, ...]:
     )
 
 
-def _watch_work(monitors: tuple[str, ...], situation: Situation, specification: Specification) -> Work:
-    swap = situation.swap
-    assert swap is not None  # noqa: S101  # plan watches only a live Version
-    parameters = {
-        "monitors": list(monitors),
-        "since": swap.time.isoformat(),
-        "version": situation.live,
-        "records": situation.records,
-        "labels": situation.labels,
-    }
-    inputs = {"bundle": situation.bundles[situation.live], "losses": situation.losses.get(situation.live, "")}
-    return _aside("watch", parameters, inputs, situation=situation, of=specification)
-
-
-def _aside(
-    step: str, parameters: dict[str, Any], inputs: dict[str, Digest], *, situation: Situation, of: Specification
-) -> Work:
-    """Work that belongs to no update."""
-    assert situation.applied is not None  # noqa: S101  # only applied Services are planned for
-    return Work(
-        step=step,
-        service=of.service.name,
-        update="",
-        specification=situation.applied.specification,
-        parameters=parameters,
-        inputs={name: digest for name, digest in inputs.items() if digest},
-        environment=of.environment,
-        resources=of.service.recipe.resources,
-    )
-
-
 def settle(started: RunStarted, ended: Ended, hands: Hands) -> tuple[Fact, ...]:
     """The facts of an ended Run: finished or failed, and what a look of Monitors saw."""
     now = hands.clock.now()
@@ -260,23 +240,37 @@ def settle(started: RunStarted, ended: Ended, hands: Hands) -> tuple[Fact, ...]:
         cpu_seconds=ended.cpu_seconds,
         wall_seconds=ended.wall_seconds,
         granted=ended.granted,
+        yields=ended.yields,
+        held=ended.held,
+        interference=ended.interference,
     )
-    seen = tuple(_watched(look, started.service, now) for look in ended.result.get("looks", ()))
-    return (finished, *seen)
+    looks, marks = ended.result.get("looks", ()), ended.result.get("marks", ())
+    seen = (_seen(Watched, look, started.service, now) for look in looks)
+    marked = (_seen(Marked, mark, started.service, now) for mark in marks)
+    return (finished, *seen, *marked)
 
 
-def _watched(look: dict[str, Any], service: str, now: datetime) -> Watched:
-    return from_plain(Watched, {**look, "service": service, "time": now.isoformat()})
+def _seen(kind: type[F], look: dict[str, Any], service: str, now: datetime) -> F:
+    return from_plain(kind, {**look, "service": service, "time": now.isoformat()})
 
 
-def _register(digest: Digest, situation: Situation, service: str, hands: Hands) -> tuple[Fact, ...]:
+def _learnt(update: Progress, specification: Specification) -> tuple[Digest, ...]:
+    """The Datasets of an update that its Version learns from: with `refit` the one held out as well."""
+    if update.opened.bundle or "freeze" not in update.done:
+        return ()
+    made = update.done["freeze"].outputs
+    names = ("train", "holdout") if specification.service.recipe.refit else ("train",)
+    return tuple(made[name] for name in names)
+
+
+def _register(digest: Digest, situation: Situation, specification: Specification, hands: Hands) -> tuple[Fact, ...]:
     update = situation.update
     assert update is not None  # noqa: S101
     known = next((version for version in situation.versions.values() if version.digest == digest), None)
     trained = update.done.get("train")
     return (
         VersionRegistered(
-            service=service,
+            service=specification.service.name,
             time=hands.clock.now(),
             number=known.number if known else max(situation.versions, default=0) + 1,
             digest=digest,
@@ -284,6 +278,7 @@ def _register(digest: Digest, situation: Situation, service: str, hands: Hands) 
             update=update.opened.update,
             origin=update.opened.origin,
             memory=trained.outputs.get("memory", "") if trained else "",
+            datasets=_learnt(update, specification),
         ),
     )
 

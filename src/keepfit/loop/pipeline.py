@@ -16,10 +16,11 @@ from typing import Any
 
 import keepfit
 from keepfit.core.facts import RunFinished, UpdateOpened, VersionRegistered
-from keepfit.core.nouns import Digest, Resources
+from keepfit.core.nouns import Choice, Digest, Resources
 from keepfit.core.registry import digest_of, to_plain
 from keepfit.core.service import Specification
 from keepfit.judge.evaluate import Terms
+from keepfit.learn.selection import OF_PARENT
 
 UPDATE = ("freeze", "check", "train", "evaluate", "judge")
 """An update: parent Version + Dataset + Recipe → a judged candidate."""
@@ -117,8 +118,12 @@ def _freeze(opened: UpdateOpened, specification: Specification, done: Done, vers
 
 
 def _check(opened: UpdateOpened, specification: Specification, done: Done, versions: Versions) -> Parts:
-    inputs = {"train": done["freeze"].outputs["train"], "source": specification.source}
-    return {"columns": [field.name for field in specification.inputs]}, inputs
+    parameters: dict[str, Any] = {"columns": [field.name for field in specification.inputs]}
+    frozen = done["freeze"].outputs
+    inputs = {"train": frozen["train"], "holdout": frozen["holdout"] if specification.service.recipe.refit else ""}
+    if specification.schema:
+        return {**parameters, "as_of": opened.as_of.isoformat()}, {**inputs, "schema": specification.schema}
+    return parameters, {**inputs, "source": specification.source}
 
 
 def _train(opened: UpdateOpened, specification: Specification, done: Done, versions: Versions) -> Parts:
@@ -130,6 +135,7 @@ def _train(opened: UpdateOpened, specification: Specification, done: Done, versi
         "classes": list(specification.classes),
         "signature": to_plain(specification.signature),
         "module": specification.module,
+        "requirements": to_plain(specification.requirements),
     }
     frozen = done["freeze"].outputs
     inputs = {
@@ -139,7 +145,17 @@ def _train(opened: UpdateOpened, specification: Specification, done: Done, versi
         "parent": parent.digest if parent else "",
         "memory": parent.memory if parent else "",
     }
-    return parameters, inputs
+    return parameters, {**inputs, **_chooser(opened, specification, versions)}
+
+
+def _chooser(opened: UpdateOpened, specification: Specification, versions: Versions) -> dict[str, Digest]:
+    """What the Recipe's Selection needs of the parent: its answers, or what it has learnt from."""
+    parent, by = versions.get(opened.parent), specification.service.recipe.selection.by
+    if parent is None:
+        return {}
+    if by is Choice.NEW:
+        return {f"seen{place}": digest for place, digest in enumerate(parent.datasets)}
+    return {"chooser": parent.digest} if by in OF_PARENT else {}
 
 
 def _evaluate(opened: UpdateOpened, specification: Specification, done: Done, versions: Versions) -> Parts:
@@ -166,4 +182,18 @@ def _judge(opened: UpdateOpened, specification: Specification, done: Done, versi
     return parameters, {"evidence": done["evaluate"].outputs["evidence"]}
 
 
-_PARTS = {"freeze": _freeze, "check": _check, "train": _train, "evaluate": _evaluate, "judge": _judge}
+def _outlook(opened: UpdateOpened, specification: Specification, done: Done, versions: Versions) -> Parts:
+    parameters, inputs = _train(opened, specification, done, versions)
+    terms = Terms.of(specification)
+    incumbent = versions[opened.parent].digest if opened.parent in versions else ""
+    return {**parameters, "terms": to_plain(terms), "metric": terms.metrics[0]}, {**inputs, "incumbent": incumbent}
+
+
+_PARTS = {
+    "freeze": _freeze,
+    "check": _check,
+    "outlook": _outlook,
+    "train": _train,
+    "evaluate": _evaluate,
+    "judge": _judge,
+}

@@ -10,14 +10,17 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from keepfit.core.facts import Requested, RunFailed, UpdateOpened, slot_called
-from keepfit.core.nouns import Decision, Digest, Outcome, Pulse, Reference, SlotName, Subject
+from keepfit.core.nouns import Decision, Digest, Outcome, Reference, SlotName, Subject
 from keepfit.core.service import Monitor, Specification
 from keepfit.loop.intents import (
     Answer,
     Approve,
     Close,
     Compact,
+    Decide,
+    Forget,
     Intent,
+    Mark,
     Nothing,
     Open,
     Quarantine,
@@ -28,7 +31,9 @@ from keepfit.loop.intents import (
     Watch,
 )
 from keepfit.loop.pipeline import steps_of
+from keepfit.loop.pulse import pulse_of
 from keepfit.loop.situation import Progress, Situation, quiet_until
+from keepfit.watch.triggers.series import strides
 
 ATTEMPTS = 3
 """How often a step whose worker vanished is started before the update is given up."""
@@ -44,7 +49,8 @@ def plan(situation: Situation, specification: Specification) -> tuple[Intent, ..
         return wishes
     looks = _aside(situation, specification)
     if situation.update:
-        return (*looks, _advance(situation, situation.update, specification))
+        remembered = _remembered(situation, specification)
+        return (*looks, *remembered, _advance(situation, situation.update, specification))
     if situation.live and situation.deployed is not None and situation.deployed != situation.live:
         number = situation.live
         return (Swap(number, "restore", f"the runner serves v{situation.deployed}, the ledger says v{number}"),)
@@ -63,8 +69,13 @@ def _wishes(situation: Situation) -> Iterator[Intent]:
                 return
             case "update" | "register":
                 continue
+            case "forget":
+                if situation.update is None:  # what is being trained may be about to remember them
+                    yield Forget(request)
+                    return
             case deed:
-                yield Answer(request.id, False, f"unknown deed {deed!r}; there are: swap, rollback, update, register")
+                known = "swap, rollback, update, register, forget"
+                yield Answer(request.id, False, f"unknown deed {deed!r}; there are: {known}")
                 return
 
 
@@ -244,6 +255,8 @@ def _next_update(situation: Situation, specification: Specification) -> Intent:
     confirmation = _confirmation(situation, specification)
     if confirmation:
         return confirmation
+    if situation.remembered:
+        return Open(situation.remembered.reason, situation.live)
     decision = _decide(situation, specification)
     if decision.fire:
         return Open(decision.reason, situation.live, decided=True)
@@ -272,15 +285,18 @@ def _confirmation(situation: Situation, specification: Specification) -> Open | 
     return Open(reason, parent=swap.before, confirms=swap.after)
 
 
+def _remembered(situation: Situation, specification: Specification) -> tuple[Decide, ...]:
+    """What triggers say while an update is open: a swap lets findings go, so the decision is kept for afterwards."""
+    update = situation.update
+    is_training = update is not None and not (update.opened.confirms or update.opened.bundle)
+    if situation.remembered or not situation.live or not is_training:
+        return ()
+    decision = _decide(situation, specification)
+    return (Decide(decision.reason),) if decision.fire else ()
+
+
 def _decide(situation: Situation, specification: Specification) -> Decision:
-    opened = situation.opened
-    pulse = Pulse(
-        now=situation.now,
-        since=situation.since,
-        records=situation.records - (opened.records if opened else 0),
-        labels=situation.labels - (opened.labels if opened else 0),
-        findings=situation.findings,
-    )
+    pulse = pulse_of(situation, specification)
     decisions = [trigger.decide(pulse) for trigger in specification.service.triggers]
     fired = [decision.reason for decision in decisions if decision.fire]
     if fired:
@@ -288,17 +304,32 @@ def _decide(situation: Situation, specification: Specification) -> Decision:
     return Decision(False, "; ".join(d.reason for d in decisions) or "no trigger is declared")
 
 
-def _aside(situation: Situation, specification: Specification) -> tuple[Watch | Compact, ...]:
-    """The Monitors which are due, else a compaction that is due, unless such a Run is under way."""
+def _aside(situation: Situation, specification: Specification) -> tuple[Watch | Mark | Compact, ...]:
+    """The Monitors which are due, else a Mark, else a compaction that is due, unless such a Run is under way."""
     if not situation.live or situation.aside:
         return ()
     failed = situation.aside_failed
     if failed and situation.now < failed.time + timedelta(minutes=1):
         return ()
-    looks = _looks(situation, specification)
+    looks = _looks(situation, specification) or _marks(situation, specification)
     if not looks and situation.records - situation.compacted >= COMPACT_AFTER:
         return (Compact(situation.records),)
     return looks
+
+
+def _marks(situation: Situation, specification: Specification) -> tuple[Mark, ...]:
+    """The Mark of the live Version that is due: on labels, on records, as triggers ask for with their strides."""
+    asked = strides(specification.service.triggers)
+    swap = situation.swap
+    base = (swap.labels, swap.records) if swap else (0, 0)
+    held = {"labels": (situation.labels, asked.labels, base[0]), "records": (situation.records, asked.records, base[1])}
+    due = []
+    for kind, (now, stride, before) in held.items():
+        last = situation.marked.get(kind)
+        seen = max(before, getattr(last, kind)) if last else before
+        if stride and now - seen >= stride:
+            due.append(kind)
+    return (Mark(tuple(due)),) if due else ()
 
 
 def _looks(situation: Situation, specification: Specification) -> tuple[Watch, ...]:

@@ -106,25 +106,57 @@ class Replayed:
 
 
 def replay(
-    specification: Digest, rows: pa.Table, places: Places, *, terms: Terms, tell: Callable[[str], None] | None = None
+    specification: Digest,
+    rows: pa.Table,
+    places: Places,
+    *,
+    terms: Terms,
+    tell: Callable[[str], None] | None = None,
+    simple: Sequence[Course] | None = None,
 ) -> Replayed:
     """Replay `rows` (a Dataset) through the loop of a stored Specification, in a store of its own inside `places`.
 
     The same rows, terms and specification give the same result, `cpu_seconds` excepted. `tell` is called with one line
-    per chunk. Conflict where the store has seen another history of this Service.
+    per chunk. `simple` are the courses of the simple policies where they are known already. Conflict where the store
+    has seen another history of this Service.
     """
     blobs = Blobs(places.blobs)
-    plain = from_plain(Specification, msgspec.json.decode(blobs.get(specification)))
-    if terms.seed is not None:
-        recipe = replace(plain.service.recipe, seed=terms.seed)
-        plain = replace(plain, service=replace(plain.service, recipe=recipe))
-    source = pq.read_table(blobs.path(plain.source))
-    past = history(rows, source, plain.service, chunk=terms.chunk, delay=terms.delay, step=terms.step)
+    plain = seeded(from_plain(Specification, msgspec.json.decode(blobs.get(specification))), terms.seed)
+    past, source = history_of(plain, rows, places, terms)
     with closing(_Stage(plain, blobs.put(canonical(plain)), past, places)) as stage:
         outputs = stage.play(tell or (lambda line: None))
-    estimator = declared(Trees(places.trees).path(plain.code), plain.module, plain.service.name).estimator
-    simple = baselines(past, source, plain, estimator=estimator, periods=terms.periods, cpu_clock=time.process_time)
-    return stage.told(outputs, simple)
+    return stage.told(outputs, simple_policies(plain, past, source, places, terms) if simple is None else simple)
+
+
+def seeded(specification: Specification, seed: int | None) -> Specification:
+    """The same with another seed in its Recipe; None leaves it."""
+    if seed is None:
+        return specification
+    recipe = replace(specification.service.recipe, seed=seed)
+    return replace(specification, service=replace(specification.service, recipe=recipe))
+
+
+def history_of(specification: Specification, rows: pa.Table, places: Places, terms: Terms) -> tuple[History, pa.Table]:
+    """The rows as a History of the Service, and its first data."""
+    source = pq.read_table(Blobs(places.blobs).path(specification.source))
+    service = specification.service
+    return history(rows, source, service, chunk=terms.chunk, delay=terms.delay, step=terms.step), source
+
+
+def estimator_of(specification: Specification, places: Places) -> Any:
+    """The estimator that the snapshot of the Service's code declares; runs that code."""
+    code = Trees(places.trees).path(specification.code)
+    return declared(code, specification.module, specification.service.name).estimator
+
+
+def simple_policies(
+    specification: Specification, past: History, source: pa.Table, places: Places, terms: Terms
+) -> tuple[Course, ...]:
+    """The courses of the simple policies."""
+    estimator = estimator_of(specification, places)
+    return baselines(
+        past, source, specification, estimator=estimator, periods=terms.periods, cpu_clock=time.process_time
+    )
 
 
 @dataclass
@@ -269,7 +301,7 @@ class _Stage:
         first = {fact.update for fact in self._of(UpdateOpened) if not fact.confirms}
         runs = [run for run in self._of(RunFinished) if run.update in first]
         trained = {run.run: run.update for run in reversed(runs) if run.step == "train"}  # reused ones count once
-        frozen = [run.result for run in runs if run.step == "freeze" and run.update in trained.values()]
+        learnt = {run.run: int(run.result.get("rows", 0)) for run in runs if run.step == "train"}
         own = course(
             "keepfit",
             outputs,
@@ -277,7 +309,7 @@ class _Stage:
             specification,
             updates=len(trained) - 1,
             swaps=sum(1 for swap in self._of(Swapped) if swap.before),
-            rows=sum(_trained(result, refit=specification.service.recipe.refit) for result in frozen),
+            rows=sum(learnt.values()),
             cpu_seconds=sum(run.cpu_seconds for run in self._of(RunFinished)),
         )
         metric = next(iter(own.total))
@@ -303,12 +335,6 @@ class _Stage:
         self._labels.close()
         self._loop.close()
         self._target.close()
-
-
-def _trained(frozen: dict[str, Any], *, refit: bool) -> int:
-    """The rows an update learns from: with `refit` its twin's as well."""
-    train, holdout = int(frozen.get("train", 0)), int(frozen.get("holdout", 0))
-    return 2 * train + holdout if refit else train
 
 
 def _line(fact: Fact) -> tuple[str, str] | None:

@@ -12,7 +12,9 @@ from keepfit.core.facts import (
     Approved,
     Decided,
     Fact,
+    Forgotten,
     Judged,
+    Marked,
     Quarantined,
     Requested,
     RunFailed,
@@ -24,10 +26,13 @@ from keepfit.core.facts import (
     VersionRegistered,
     Watched,
 )
-from keepfit.core.nouns import Digest, Finding, SlotName
+from keepfit.core.nouns import Digest, Finding, FindingKind, Mark, SlotName
 
-ASIDE = ("watch", "compact")
+ASIDE = ("watch", "compact", "mark")
 """Steps that belong to no update."""
+
+KEPT = 200
+"""Marks, costs and releases that are kept for triggers: the latest ones."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,14 @@ class Situation:
     """One Service at one moment. `deployed` is the Version the runner has committed, None where it cannot be asked.
 
     `swap` is the last of the live Slot, which the loop looks after; `slots` has the last of every Slot by its name.
-    `aside` is the Run under way beside any update, a look of Monitors or a compaction; `compacted` how many Records
-    the Stream held at the last compaction.
+    `aside` is the Run under way beside any update, a look of Monitors, a Mark or a compaction; `compacted` how many
+    Records the Stream held at the last compaction.
+
+    For triggers: `marks` of all Versions, `marked` the last of the live Version on labels and on records; `measures`
+    what each Version was judged on, by name; `spent` the CPU-seconds of the open update, `costs` those of the last
+    ones; `releases` when Versions went live; `arrivals` how many labels there were when, since the last update;
+    `answered` what was found before it, and led to it; `remembered` the decision to
+    update that was made while one was open.
     """
 
     now: datetime
@@ -77,6 +88,16 @@ class Situation:
     findings: tuple[Finding, ...] = ()
     losses: Mapping[int, Digest] = field(default_factory=dict)
     decided: Decided | None = None
+    trained: RunFinished | None = None
+    marks: tuple[Mark, ...] = ()
+    marked: Mapping[str, Marked] = field(default_factory=dict)
+    measures: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    spent: float = 0.0
+    costs: tuple[float, ...] = ()
+    releases: tuple[datetime, ...] = ()
+    arrivals: tuple[tuple[datetime, int], ...] = ()
+    answered: frozenset[tuple[FindingKind, str]] = frozenset()
+    remembered: Decided | None = None
 
     @property
     def live(self) -> int:
@@ -123,14 +144,24 @@ def fold(situation: Situation, fact: Fact) -> Situation:
             left = tuple(request for request in situation.requests if request.id != fact.request)
             return replace(situation, requests=left)
         case Decided():
-            return replace(situation, decided=fact)
+            kept = fact if fact.fire and situation.update else situation.remembered
+            return replace(situation, decided=fact, remembered=kept)
         case Swapped():
             known = replace(situation, slots={**situation.slots, fact.slot: fact})
             if fact.slot != SlotName.LIVE:
                 return known
-            return replace(known, swap=fact, watched={}, fired={}, findings=(), confirmations=())
+            releases = (*situation.releases, fact.time)[-KEPT:] if fact.cause != "rollback" else situation.releases
+            fresh = replace(known, swap=fact, watched={}, fired={}, findings=(), confirmations=())
+            return replace(fresh, marked={}, releases=releases)
         case Watched():
             return _watched(situation, fact)
+        case Marked():
+            marks = (*situation.marks, fact.mark)[-KEPT:]
+            own = dict.fromkeys(fact.on, fact) if fact.version == situation.live else {}
+            known = replace(situation, marks=marks, marked={**situation.marked, **own})
+            return _arrived(known, fact.mark.time, fact.labels)
+        case Forgotten():
+            return _forgotten(situation, fact)
         case Judged():
             return _judged(situation, fact)
         case UpdateOpened() | UpdateClosed() | RunStarted() | RunFinished() | RunFailed():
@@ -149,16 +180,48 @@ def _judged(situation: Situation, fact: Judged) -> Situation:
     losses = dict(situation.losses)
     if "evaluate" in update.done:  # a Bundle from outside may be judged by what kept it from being evaluated
         losses[fact.version] = update.done["evaluate"].outputs["losses"]
-    return replace(situation, verdicts={**situation.verdicts, fact.version: fact}, losses=losses)
+    return replace(
+        situation,
+        verdicts={**situation.verdicts, fact.version: fact},
+        losses=losses,
+        measures={**situation.measures, fact.version: _measures(update)},
+    )
+
+
+def _measures(update: Progress) -> Mapping[str, float]:
+    """What the candidate was judged on: metrics by name, such as `auc of all`."""
+    evaluated = update.done.get("evaluate")
+    found = evaluated.result.get("measures", {}) if evaluated else {}
+    return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def _arrived(situation: Situation, when: datetime, labels: int) -> Situation:
+    """How many labels there were at a moment since the last update."""
+    known = situation.arrivals
+    if known and (when <= known[-1][0] or labels < known[-1][1]):
+        return situation
+    return replace(situation, arrivals=(*known[:1], *known[1:][-KEPT:], (when, labels)))
+
+
+def _forgotten(situation: Situation, fact: Forgotten) -> Situation:
+    versions = {
+        number: replace(version, memory=fact.memories.get(version.memory, version.memory))
+        for number, version in situation.versions.items()
+    }
+    return replace(situation, versions=versions)
 
 
 def _watched(situation: Situation, fact: Watched) -> Situation:
     fired = {**situation.fired, fact.monitor: fact.time} if fact.findings else situation.fired
-    return replace(
-        situation,
-        watched={**situation.watched, fact.monitor: fact},
-        fired=fired,
-        findings=(*situation.findings, *fact.findings),
+    return _arrived(
+        replace(
+            situation,
+            watched={**situation.watched, fact.monitor: fact},
+            fired=fired,
+            findings=(*situation.findings, *fact.findings),
+        ),
+        fact.time,
+        fact.labels,
     )
 
 
@@ -170,10 +233,12 @@ def _fold_update(situation: Situation, fact: Fact) -> Situation:
                 return replace(opened, confirmations=(*situation.confirmations, fact))
             if fact.bundle:  # what triggers count from is the last training
                 return opened
-            return replace(opened, opened=fact, findings=())
+            return _began(opened, fact)
         case UpdateClosed():
             failures = situation.failures + 1 if fact.outcome == "failed" else 0
-            return replace(situation, update=None, closed=fact, failures=failures)
+            trained = situation.update is not None and "train" in situation.update.done
+            costs = (*situation.costs, situation.spent)[-KEPT:] if trained else situation.costs
+            return replace(situation, update=None, closed=fact, failures=failures, costs=costs)
         case RunStarted() if fact.step in ASIDE:
             return replace(situation, aside=fact)
         case RunFinished() if fact.step in ASIDE:
@@ -185,12 +250,28 @@ def _fold_update(situation: Situation, fact: Fact) -> Situation:
             return _progress(situation, fact.update, running=fact, failed=None)
         case RunFinished():
             done = {**(situation.update.done if situation.update else {}), fact.step: fact}
+            if fact.step == "train" and fact.wall_seconds > 0.0:  # one that was reused tells nothing new
+                situation = replace(situation, trained=fact)
+            situation = replace(situation, spent=situation.spent + fact.cpu_seconds)
             return _progress(situation, fact.update, running=None, failed=None, lost=0, done=done)
         case RunFailed():
             lost = (situation.update.lost if situation.update else 0) + (fact.code == "lost")
             return _progress(situation, fact.update, running=None, failed=fact, lost=lost)
         case _:
             return situation
+
+
+def _began(situation: Situation, fact: UpdateOpened) -> Situation:
+    """A training begins: what triggers count begins anew."""
+    return replace(
+        situation,
+        opened=fact,
+        findings=(),
+        spent=0.0,
+        arrivals=((fact.time, fact.labels),),
+        answered=frozenset((finding.kind, finding.subject) for finding in situation.findings),
+        remembered=None,
+    )
 
 
 def _progress(situation: Situation, update: str, **changes: object) -> Situation:

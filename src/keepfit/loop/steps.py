@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from keepfit.core.errors import NotFound, SpecInvalid
 from keepfit.core.nouns import (
     LABEL,
+    OUTPUT_PREFIX,
     RECORD_ID,
     RECORD_TIME,
     Bundle,
@@ -33,24 +34,25 @@ from keepfit.core.service import Service, services_of
 from keepfit.core.signature import Signature, compare
 from keepfit.data.check import check
 from keepfit.data.profile import profile
-from keepfit.data.schema import infer
+from keepfit.data.schema import TRAINING, Schema, infer
 from keepfit.judge.evaluate import Compared, Terms, evaluate
 from keepfit.judge.gates import Better, Contract, Golden, Harmless, rule
 from keepfit.judge.metrics import losses
 from keepfit.learn.update import Folders, update
+from keepfit.loop.choosing import chosen, predicted
 from keepfit.loop.looks import compact, look
+from keepfit.loop.marks import mark
+from keepfit.loop.outlook import outlook
 from keepfit.loop.pipeline import Made, Work
 from keepfit.loop.workplace import Workplace, values_of
 from keepfit.serve.loading import load, rehearse
-from keepfit.serve.wire import from_table
+from keepfit.serve.wire import to_columns
 
 UNDECLARED = (Contract(), Golden(), Better())
 """The gates of a Service that declares none: only what is surely better goes live."""
 
 _GIVEN = ("code", "parent", "memory")
 _MADE = {"bundle": "bundle", "twin": "twin", "memory": "bundle-memory"}
-
-_BATCH = 8192  # rows scored at once: enough for speed, little memory
 
 
 def perform_step(work: Work, places: Places, scratch: Path) -> Made:
@@ -121,27 +123,40 @@ def _extent(rows: pa.Table) -> dict[str, str]:
 
 
 def check_data(place: Workplace) -> Made:
-    """Hold the training Dataset against the schema of the first data."""
+    """Hold all rows that are learnt from against the declared Schema for training, else that of the first data."""
+    rows = pa.concat_tables([place.table(name) for name in ("train", "holdout") if name in place.work.inputs])
     columns = [*place.work.parameters["columns"], LABEL]
-    schema = infer(profile(place.table("source").select(columns)))
-    findings = check(place.table("train").select(columns), schema)
-    errors = [finding.sentence for finding in findings if finding.severity is Severity.ERROR]
-    digest = place.blobs.put(canonical(findings))
-    return Made({"findings": digest}, {"errors": errors, "findings": len(findings)})
+    if "schema" in place.work.inputs:
+        schema = from_plain(Schema, msgspec.json.decode(place.blobs.get(place.work.inputs["schema"])))
+        own = [name for name in (RECORD_ID, RECORD_TIME) if schema.column(name) is not None]
+        as_of = datetime.fromisoformat(place.work.parameters["as_of"])
+        findings = check(rows.select([*own, *columns]), schema, environment=TRAINING, now=as_of)
+    else:
+        schema = infer(profile(place.table("source").select(columns)))
+        findings = check(rows.select(columns), schema)
+    told = {
+        severity: [finding.sentence for finding in findings if finding.severity is severity] for severity in Severity
+    }
+    result = {"errors": told[Severity.ERROR], "warnings": told[Severity.WARNING], "findings": len(findings)}
+    return Made({"findings": place.blobs.put(canonical(findings))}, result)
 
 
 def train(place: Workplace) -> Made:
     """Learn a candidate by the Recipe, from the snapshot of the user's code, and make its Bundle.
 
-    With `refit` there are two: the Bundle from all rows, and its twin from those which it is not judged on.
+    With `refit` there are two: the Bundle from all rows, and its twin from those which it is not judged on. The result
+    tells of how many rows they learnt together.
     """
-    rows, holdout = place.table("train"), place.table("holdout")
+    whole, holdout, learnt = place.table("train"), place.table("holdout"), 0
     if place.specification.service.recipe.refit:
+        rows = chosen(place, whole)
         _learnt(place, "twin", rows, holdout)
-        rows = pa.concat_tables([rows, holdout])
+        whole, learnt = pa.concat_tables([whole, holdout]), rows.num_rows
+    rows = chosen(place, whole)
     bundle = _learnt(place, "bundle", rows, holdout)
     made = {name: place.scratch / folder for name, folder in _MADE.items() if (place.scratch / folder).exists()}
-    return Made({name: place.trees.put(folder) for name, folder in made.items()}, _conversion(bundle))
+    outputs = {name: place.trees.put(folder) for name, folder in made.items()}
+    return Made(outputs, {**_conversion(bundle), "rows": learnt + rows.num_rows})
 
 
 def _learnt(place: Workplace, name: str, rows: pa.Table, holdout: pa.Table) -> Bundle:
@@ -206,7 +221,10 @@ def evaluate_candidate(place: Workplace) -> Made:
         metric=metric,
     )
     lost = losses(terms.task, bundle.classes, truth, answers, metric)
-    made = {"evidence": place.blobs.put(canonical(evidence)), "losses": place.keep(pa.table({"loss": lost}))}
+    names = [one.name for one in bundle.signature.inputs if one.name in rows.column_names]
+    released = {OUTPUT_PREFIX + name: values for name, values in to_columns(answers).items()}
+    kept = pa.table({**{name: rows[name] for name in (*names, LABEL)}, **released, "loss": lost})
+    made = {"evidence": place.blobs.put(canonical(evidence)), "losses": place.keep(kept)}
     return Made(made, {"measures": _brief(evaluation)})
 
 
@@ -216,11 +234,7 @@ def _answers(place: Workplace, name: str, rows: pa.Table) -> tuple[Bundle, dict[
     bundle, predictor = load(directory)
     try:
         golden = rehearse(directory, bundle, predictor)
-        inputs = from_table(bundle.signature, rows)
-        parts = []
-        for start in range(0, rows.num_rows, _BATCH):
-            parts.append(predictor.predict({key: value[start : start + _BATCH] for key, value in inputs.items()}))
-        return bundle, {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}, golden
+        return bundle, predicted(bundle, predictor, rows), golden
     finally:
         predictor.close()
 
@@ -239,12 +253,21 @@ def judge(place: Workplace) -> Made:
     return Made({"verdict": place.blobs.put(canonical(verdict))}, {"outcome": verdict.outcome.value})
 
 
+def look_ahead(place: Workplace) -> Made:
+    """What training would gain and cost, told from small parts of the rows."""
+    estimator = declared(place.trees.path(place.work.inputs["code"]), place.specification.module, place.work.service)
+    answered = _answers(place, "incumbent", place.table("holdout"))[1] if "incumbent" in place.work.inputs else None
+    return outlook(place, estimator.estimator, answered)
+
+
 _STEPS: dict[str, Callable[[Workplace], Made]] = {
     "freeze": freeze,
     "check": check_data,
+    "outlook": look_ahead,
     "train": train,
     "evaluate": evaluate_candidate,
     "judge": judge,
     "watch": look,
+    "mark": mark,
     "compact": compact,
 }

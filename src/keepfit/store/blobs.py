@@ -126,6 +126,16 @@ class Trees:
         """Whether there is a tree of that name; its files are verified only when it is opened."""
         return self._place(digest).is_dir()
 
+    def remove(self, digest: Digest) -> None:
+        """Have no tree of that name any more; nothing where there is none."""
+        place = self._place(digest)
+        if place.is_dir():
+            gone = place.with_name(f"{_PARTIAL}removed-{digest}")
+            place.rename(gone)  # at once: half a tree would be taken for a damaged one
+            sync_directory(self._root)
+            shutil.rmtree(gone)
+        (self._root / f"{digest}.json").unlink(missing_ok=True)
+
     def _place(self, digest: Digest) -> Path:
         return self._root / _checked(digest)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from math import nan
 from typing import TYPE_CHECKING, Any
 
+from keepfit.testing.learners import check_learner
 from keepfit.testing.runtimes import check_runtime
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from keepfit.core.protocols import Detector, Gate, Learner, Trigger
+    from keepfit.core.protocols import Detector, Gate, Trigger
     from keepfit.store.blobs import Blobs
     from keepfit.store.ledger import Ledger
 
@@ -53,37 +54,6 @@ def check_gate(gate: Gate) -> None:
         assert ruling.reason, f"{gate!r} gives no reason"
     again = from_plain(tuple[Protocol, ...], to_plain((gate,)))
     assert again == (gate,), f"{gate!r} does not come back from plain data: {again!r}"
-
-
-def check_learner(learner: Learner) -> None:
-    """A learner changes neither estimator nor parent, repeats itself for a seed, learns, and can be stored."""
-    import pickle
-
-    import numpy as np
-    import pandas as pd
-    from sklearn.linear_model import SGDClassifier
-
-    from keepfit.core.nouns import Lesson
-    from keepfit.core.protocols import Learner as Protocol
-    from keepfit.core.registry import from_plain, to_plain
-
-    random = np.random.default_rng(0)
-    X = pd.DataFrame({"a": random.normal(size=400), "b": random.normal(size=400)})
-    y = np.where(X["a"] + X["b"] > 0, "up", "down").astype(object)
-    estimator = SGDClassifier(loss="log_loss")
-    before = pickle.dumps(estimator)
-    parent = learner.learn(estimator, Lesson(X=X[:200], y=y[:200], classes=("down", "up"), seed=1)).model
-    assert pickle.dumps(estimator) == before, f"{learner!r} changes the estimator it is given"
-    kept = pickle.dumps(parent)
-    lesson = Lesson(X=X[200:], y=y[200:], classes=("down", "up"), parent=parent, seed=2)
-    first, again = learner.learn(estimator, lesson).model, learner.learn(estimator, lesson).model
-    assert pickle.dumps(parent) == kept, f"{learner!r} changes the parent it goes on from"
-    same = np.array_equal(first.predict_proba(X), again.predict_proba(X))
-    assert same, f"{learner!r} learns something else from the same rows, parent and seed"
-    for fitted in (parent, first):
-        assert (fitted.predict(X) == y).mean() > 0.8, f"{learner!r} does not learn a line through two numbers"
-    stored = from_plain(tuple[Protocol, ...], to_plain((learner,)))
-    assert stored == (learner,), f"{learner!r} does not come back from plain data: {stored!r}"
 
 
 def check_detector(detector: Detector) -> None:
@@ -173,7 +143,7 @@ def check_trigger(trigger: Trigger) -> None:
     """A trigger is silent when nothing happened, fires when everything did, says why, and can be stored."""
     from datetime import UTC, datetime, timedelta
 
-    from keepfit.core.nouns import Finding, FindingKind, Pulse, Severity
+    from keepfit.core.nouns import Finding, FindingKind, Mark, Pulse, Severity
     from keepfit.core.protocols import Trigger as Protocol
     from keepfit.core.registry import from_plain, to_plain
 
@@ -182,9 +152,26 @@ def check_trigger(trigger: Trigger) -> None:
         Finding(f"x{n}", kind, Severity.WARNING, 0.4, 0.1, "it moved") for kind in FindingKind for n in range(20)
     )
     nothing = Pulse(now=since, since=since)
-    everything = Pulse(since + timedelta(days=3660), since, 10**9, 10**9, findings)
+    falls = [(since + timedelta(days=90 * (n + 1)), 0.9 - n / 50) for n in range(40)]
+    marks = tuple(Mark(time, 10**6, value, value, value, 0.9) for time, value in falls)
+    everything = Pulse(
+        since + timedelta(days=3660),
+        since,
+        10**9,
+        10**9,
+        findings,
+        marks,
+        "accuracy",
+        expected=0.9,
+        expected_accuracy=0.9,
+        waited=1e18,
+        costs=(1.0, 1.0, 1.0),
+        releases=tuple(since - timedelta(days=10 * n) for n in (3, 2, 1, 0)),
+    )
     assert not trigger.decide(nothing).fire, f"{trigger!r} fires though nothing happened"
-    assert trigger.decide(everything).fire, f"{trigger!r} does not fire after ten years, a billion labels, all findings"
+    assert trigger.decide(everything).fire, (
+        f"{trigger!r} does not fire after ten years, a billion labels, any finding, a fall"
+    )
     for pulse in (nothing, everything):
         assert trigger.decide(pulse).reason, f"{trigger!r} gives no reason"
         assert trigger.decide(pulse) == trigger.decide(pulse), f"{trigger!r} does not decide the same on the same pulse"
