@@ -2,7 +2,8 @@
 
 A plug-in is a class behind an entry point of one of GROUPS; its constructor's typed arguments are its parameters. The
 plain form of an object is `{"kind": <entry point name>, **parameters}`, so that what a service file declares can be
-stored, compared and shown without running it.
+stored, compared and shown without running it. A learner of the Service's own code has its `module:Class` for a name,
+and comes back as Own.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import msgspec
 
 from keepfit.core.errors import NotFound, SpecInvalid
 from keepfit.core.nouns import Digest
+from keepfit.core.own import Own
+from keepfit.core.protocols import Learner
 
 GROUPS = (
     "keepfit.detectors",
@@ -25,6 +28,8 @@ GROUPS = (
     "keepfit.learners",
     "keepfit.runtimes",
 )
+
+_LEARNERS = "keepfit.learners"
 
 T = TypeVar("T")
 
@@ -52,9 +57,12 @@ def _groups_by_value() -> dict[str, tuple[str, str]]:
 def to_plain(thing: Any) -> Any:
     """The plain data (dicts, lists, strings, numbers, booleans, None) of a declaration, plug-ins by name."""
     if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        if isinstance(thing, Own):
+            return {"kind": f"{_LEARNERS}/{thing.name}", **thing.parameters}
         fields = {f.name: to_plain(getattr(thing, f.name)) for f in dataclasses.fields(thing)}
         cls = type(thing)
-        known = _groups_by_value().get(f"{cls.__module__}:{cls.__qualname__}")
+        name = f"{cls.__module__}:{cls.__qualname__}"
+        known = _groups_by_value().get(name) or ((_LEARNERS, name) if isinstance(thing, Learner) else None)
         return {"kind": f"{known[0]}/{known[1]}", **fields} if known else fields
     if isinstance(thing, tuple | list):
         return [to_plain(item) for item in thing]
@@ -90,6 +98,8 @@ def _revive(plain: Any) -> Any:
     if not isinstance(plain.get("kind"), str) or "/" not in plain["kind"]:
         return {**fields, **({"kind": plain["kind"]} if "kind" in plain else {})}
     group, _, name = plain["kind"].partition("/")
+    if group == _LEARNERS and ":" in name:
+        return _Live(Own(name, fields))
     return _Live(msgspec.convert(fields, load(group, name), dec_hook=_hook))
 
 

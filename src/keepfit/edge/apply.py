@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -24,7 +24,7 @@ from keepfit.core.facts import Applied
 from keepfit.core.nouns import Digest
 from keepfit.core.places import Places
 from keepfit.core.protocols import Clock
-from keepfit.core.registry import from_plain
+from keepfit.core.registry import canonical, from_plain
 from keepfit.core.service import Specification
 from keepfit.edge.declare.changes import changes
 from keepfit.edge.declare.declared import Answer, Declared
@@ -73,10 +73,17 @@ def specification_at(digest: Digest, places: Places) -> Specification:
 
 
 def record(digest: Digest, places: Places, ledger: Ledger, *, actor: str, clock: Clock) -> Applying:
-    """Compare a stored Specification with the one in force, and put it in force where they differ."""
+    """Compare a stored Specification with the one in force, and put it in force where they differ.
+
+    A file that names no learner leaves the choice to the store: the winner of an experiment stays.
+    """
     new = specification_at(digest, places)
     service = new.service.name
     before = ledger.last(Applied, service)
+    if before is not None and not new.experiment and new.service.recipe.learner is None:
+        kept = _with_winner(new, specification_at(before.specification, places))
+        if kept is not new:
+            new, digest = kept, Blobs(places.blobs).put(canonical(kept))
     if before is not None and before.specification == digest:
         return Applying(service, digest)
     if before is None and is_standing(places, service):
@@ -92,6 +99,13 @@ def record(digest: Digest, places: Places, ledger: Ledger, *, actor: str, clock:
         Applied(service=service, time=clock.now(), specification=digest, code=new.code, actor=actor, changes=found)
     )
     return Applying(service, digest, found, first=before is None)
+
+
+def _with_winner(new: Specification, before: Specification) -> Specification:
+    if not before.experiment:
+        return new
+    recipe = replace(new.service.recipe, learner=before.service.recipe.learner)
+    return replace(new, service=replace(new.service, recipe=recipe), experiment=before.experiment)
 
 
 def _files(before: Digest, after: Digest, places: Places) -> tuple[str, ...]:

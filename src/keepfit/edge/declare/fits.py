@@ -8,6 +8,7 @@ from enum import Enum
 from types import NoneType, TracebackType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from keepfit.core.own import is_own
 from keepfit.core.protocols import Detector, Gate, Learner, Trigger
 from keepfit.core.registry import names
 from keepfit.edge.declare.mistakes import Argument, Misfit
@@ -103,11 +104,15 @@ def _plugin(value: Any, protocol: Any, at: Argument) -> Iterator[Misfit]:
         yield _unlike(value, f"a {protocol.__name__}", at)
     elif not isinstance(value, protocol):
         yield _unlike(value, f"a {protocol.__name__} (there are: {known})", at)
-    elif not is_dataclass(value) or f"{kind.__module__}:{kind.__qualname__}" not in names(group).values():
+    elif not is_dataclass(value) or not (_is_known(kind, group) or (protocol is Learner and is_own(kind))):
         found = f"{kind.__name__} is no registered plug-in; give it an entry point in '{group}', or use one of: {known}"
         yield Misfit(at, found)
     else:
         yield from _members(value, at)
+
+
+def _is_known(kind: type, group: str) -> bool:
+    return f"{kind.__module__}:{kind.__qualname__}" in names(group).values()
 
 
 def _members(value: Any, at: Argument) -> Iterator[Misfit]:
