@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -44,7 +45,7 @@ def scan(file: File, skips: Skips) -> tuple[pa.Schema, Callable[[], Iterator[pa.
     second = next(blocks, None)
     if second is None:
         table = _decoded(first, {}, skips, None)
-        return table.schema, lambda: iter(table.to_batches())
+        return table.schema, partial(_of_table, table)
     kinds: Kinds = {}
     passed = Skips(allowed=skips.allowed)
     schema = pa.schema([])
@@ -52,12 +53,17 @@ def scan(file: File, skips: Skips) -> tuple[pa.Schema, Callable[[], Iterator[pa.
         found = _decoded(block, kinds, passed, None).schema
         schema = pa.unify_schemas([schema, found], promote_options="permissive")
 
-    def batches() -> Iterator[pa.RecordBatch]:
-        skips.clear()
-        for block in _blocks(file):
-            yield from _decoded(block, kinds, skips, schema).to_batches()
+    return schema, partial(_batches, file, kinds, schema, skips)
 
-    return schema, batches
+
+def _of_table(table: pa.Table) -> Iterator[pa.RecordBatch]:
+    return iter(table.to_batches())
+
+
+def _batches(file: File, kinds: Kinds, schema: pa.Schema, skips: Skips) -> Iterator[pa.RecordBatch]:
+    skips.clear()
+    for block in _blocks(file):
+        yield from _decoded(block, kinds, skips, schema).to_batches()
 
 
 def _begun(data: bytes, path: str) -> bytes:

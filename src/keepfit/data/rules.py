@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from datetime import datetime
 from functools import reduce
 from typing import Any
@@ -56,6 +57,19 @@ class Rule:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:
             raise DataInvalid(f"the rule {self.text!r} does not fit the kinds of its columns: {error}") from error
         return pc.invert(pc.fill_null(held, True))
+
+    def renamed(self, names: Mapping[str, str]) -> str:
+        """The text of the rule with its columns under other names.
+
+        >>> Rule("dropoff >= pickup").renamed({"pickup": "_time"})
+        '`dropoff` >= `_time`'
+        """
+        tree = deepcopy(self._tree)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name):
+                name = self._name(node)
+                node.id = f"`{names.get(name, name)}`"
+        return ast.unparse(tree)
 
     def _named(self, found: re.Match[str]) -> str:
         word = f"_column_{len(self._names)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from keepfit.core.errors import DataInvalid
 from keepfit.data import columnar, jsonlines
 from keepfit.data.databases import is_database, query_batches
 from keepfit.data.delimited import parse, typed
-from keepfit.data.skips import Skips
+from keepfit.data.skips import TOLD, Skips
 from keepfit.data.sources import SUFFIXES, File, files, total
 from keepfit.data.streamed import Streamed
 from keepfit.data.tfrecord import is_tfrecord, scan_tfrecord
@@ -28,43 +29,80 @@ _COLUMNAR = frozenset({".parquet", ".arrow", ".feather", ".ipc"})
 _RECORDS = frozenset({".tfrecord", ".tfrecords"})
 
 Batches = Callable[[], Iterator[pa.RecordBatch]]
+Passed = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
 class Scan:
     """Batches of rows with one schema; `rows` says how many will come, where that is known.
 
-    `skipped` counts the broken rows left out by the last pass, `reasons` tells of the first twenty.
+    `parts` are Scans that give the same batches one after the other, file by file, and that may be sent to another
+    process; a Scan of one file, or of no file, is its own part. `repeats` says whether it can be read again. `skipped`
+    counts the broken rows left out by the last pass, `reasons` tells of the first of them.
     """
 
     def __init__(
-        self, schema: pa.Schema, batches: Batches, *, rows: int | None = None, skips: Skips | None = None
+        self,
+        schema: pa.Schema,
+        batches: Batches,
+        *,
+        rows: int | None = None,
+        skips: Skips | None = None,
+        parts: Sequence[Scan] = (),
+        repeats: bool = True,
     ) -> None:
         self.schema = schema
         self.rows = rows
+        self.repeats = repeats
         self._batches = batches
         self._skips = skips or Skips()
+        self._parts = tuple(parts)
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         return self._batches()
 
     @property
+    def parts(self) -> tuple[Scan, ...]:
+        """What it consists of, in order."""
+        return self._parts or (self,)
+
+    @property
     def skipped(self) -> int:
         """How many broken rows were left out."""
-        return self._skips.count
+        return self._skips.count + sum(part.skipped for part in self._parts)
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why the first of them were."""
-        return tuple(self._skips.reasons)
+        return (*self._skips.reasons, *(reason for part in self._parts for reason in part.reasons))[:TOLD]
 
-    def through(self, passed: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]) -> Scan:
-        """The same batches, passed through a function that may look at them."""
-        return Scan(self.schema, lambda: passed(iter(self)), rows=self.rows, skips=self._skips)
+    def skip(self, count: int, reasons: Sequence[str]) -> None:
+        """Count the broken rows that somebody else has left out of a part."""
+        self._skips.count += count
+        self._skips.reasons += reasons[: TOLD - len(self._skips.reasons)]
+
+    def through(self, passed: Passed, schema: pa.Schema | None = None) -> Scan:
+        """The same batches, part by part, passed through a function that may look at them, or change their schema."""
+        schema = self.schema if schema is None else schema
+        if self._parts:
+            return _chained([part.through(passed, schema) for part in self._parts], schema, self._skips)
+        found = partial(_passed, passed, self._batches)
+        return Scan(schema, found, rows=self.rows, skips=self._skips, repeats=self.repeats)
 
     def table(self) -> pa.Table:
         """All rows at once."""
         tables = [pa.Table.from_batches([batch]) for batch in self]
         return pa.concat_tables(tables, promote_options="permissive") if tables else self.schema.empty_table()
+
+
+def _passed(passed: Passed, batches: Batches) -> Iterator[pa.RecordBatch]:
+    return passed(batches())
+
+
+def _chained(parts: Sequence[Scan], schema: pa.Schema, skips: Skips | None = None) -> Scan:
+    """Parts of one schema, one after the other."""
+    known = [part.rows for part in parts if part.rows is not None]
+    rows = sum(known) if len(known) == len(parts) else None
+    return Scan(schema, lambda: chain.from_iterable(parts), rows=rows, skips=skips, parts=parts)
 
 
 @dataclass(frozen=True)
@@ -73,6 +111,10 @@ class _Asked:
 
     skips: Skips
     encoded: bool
+
+    def anew(self) -> _Asked:
+        """The same of another file."""
+        return _Asked(Skips(allowed=self.skips.allowed), self.encoded)
 
 
 def scan(
@@ -117,7 +159,11 @@ def _selected(found: Scan, columns: Sequence[str], source: Any) -> Scan:
         raise DataInvalid(f"{shown(source)}: has no columns {absent}; it has {found.schema.names}")
     kept = list(columns)
     schema = pa.schema([found.schema.field(name) for name in kept])
-    return Scan(schema, lambda: (batch.select(kept) for batch in found), rows=found.rows, skips=found._skips)
+    return found.through(partial(_of_columns, kept), schema)
+
+
+def _of_columns(names: list[str], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    return (batch.select(names) for batch in batches)
 
 
 def _scan_object(source: Any) -> Scan:
@@ -127,7 +173,7 @@ def _scan_object(source: Any) -> Scan:
         return _without_views(Scan(source.schema, lambda: iter(source.to_batches()), rows=source.num_rows))
     if hasattr(source, "__arrow_c_stream__"):
         reader = pa.RecordBatchReader.from_stream(source)
-        return _without_views(Scan(reader.schema, lambda: iter(reader)))
+        return _without_views(Scan(reader.schema, lambda: iter(reader), repeats=False))
     raise DataInvalid(
         f"cannot read a {type(source).__name__}; expected a path, a glob, a pyarrow Table or any object with "
         "__arrow_c_stream__ (pandas, polars, DuckDB, ...)"
@@ -146,7 +192,7 @@ def _without_views(found: Scan) -> Scan:
             columns = [_cast(column, field.type) for column, field in zip(batch.columns, schema, strict=True)]
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
-    return Scan(schema, batches, rows=found.rows)
+    return Scan(schema, batches, rows=found.rows, repeats=found.repeats)
 
 
 def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
@@ -173,8 +219,8 @@ def _scan_files(found: Sequence[File], asked: _Asked) -> Scan:
     texts = [file for file, form in zip(found, forms, strict=True) if form == "delimited"]
     if len(texts) == len(found):
         return _scan_texts(texts, asked)  # together, so that a column has one type over all files
-    parts = [_part(file, head, form, asked) for file, head, form in zip(found, heads, forms, strict=True)]
-    return parts[0] if len(parts) == 1 else _chained(parts, found, asked)
+    parts = [_part(file, head, form, asked.anew()) for file, head, form in zip(found, heads, forms, strict=True)]
+    return parts[0] if len(parts) == 1 else _together(parts, found)
 
 
 def _head(file: File) -> bytes:
@@ -201,7 +247,7 @@ def _part(file: File, head: bytes, form: str, asked: _Asked) -> Scan:
     match form:
         case "columnar":
             schema = columnar.schema_of(file, head)
-            found = lambda: columnar.batches(file, head, None, rows=BATCH, encoded=asked.encoded)  # noqa: E731
+            found = partial(columnar.batches, file, head, None, rows=BATCH, encoded=asked.encoded)
             return Scan(schema, found, rows=columnar.count(file, head), skips=asked.skips)
         case "tfrecord":
             return Scan(*scan_tfrecord(file, asked.skips), skips=asked.skips)
@@ -213,8 +259,12 @@ def _part(file: File, head: bytes, form: str, asked: _Asked) -> Scan:
 
 def _scan_texts(found: Sequence[File], asked: _Asked) -> Scan:
     if total(found) > _WHOLE:
-        streamed = Streamed(found, asked.skips)
-        return Scan(streamed.schema, streamed.batches, skips=asked.skips)
+        streamed = Streamed(found, asked.skips.allowed)
+        parts = []
+        for place in range(len(found)):
+            skips = asked.anew().skips
+            parts.append(Scan(streamed.schema, partial(streamed.batches, place, skips), skips=skips))
+        return parts[0] if len(parts) == 1 else _chained(parts, streamed.schema)
     asked.skips.clear()
     try:
         sheets = [parse(file.unpacked().read(), str(file), asked.skips) for file in found]
@@ -224,30 +274,25 @@ def _scan_texts(found: Sequence[File], asked: _Asked) -> Scan:
     return Scan(table.schema, lambda: iter(table.to_batches()), rows=table.num_rows, skips=asked.skips)
 
 
-def _chained(parts: Sequence[Scan], found: Sequence[File], asked: _Asked) -> Scan:
+def _together(parts: Sequence[Scan], found: Sequence[File]) -> Scan:
     """Several files as one table: columns by name, types wide enough for all."""
     try:
         schema = pa.unify_schemas([part.schema.remove_metadata() for part in parts], promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         names = f"{found[0]} .. {found[-1]}"
         raise DataInvalid(f"{names}: the files disagree about a column's type: {error}") from error
-    known = [part.rows for part in parts if part.rows is not None]
-    rows = sum(known) if len(known) == len(parts) else None
-
-    def conformed() -> Iterator[pa.RecordBatch]:
-        return (_conformed(batch, schema) for batch in chain.from_iterable(parts))
-
-    return Scan(schema, conformed, rows=rows, skips=asked.skips)
+    return _chained([part.through(partial(_conformed, schema), schema) for part in parts], schema)
 
 
-def _conformed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    columns = []
-    for field in schema:
-        place = batch.schema.get_field_index(field.name)
-        column = batch.column(place) if place >= 0 else pa.nulls(batch.num_rows, field.type)
-        encoded = pa.types.is_dictionary(column.type) and column.type.value_type == field.type
-        columns.append(column if encoded or column.type == field.type else column.cast(field.type))
-    return pa.RecordBatch.from_arrays(columns, names=schema.names)
+def _conformed(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        columns = []
+        for field in schema:
+            place = batch.schema.get_field_index(field.name)
+            column = batch.column(place) if place >= 0 else pa.nulls(batch.num_rows, field.type)
+            encoded = pa.types.is_dictionary(column.type) and column.type.value_type == field.type
+            columns.append(column if encoded or column.type == field.type else column.cast(field.type))
+        yield pa.RecordBatch.from_arrays(columns, names=schema.names)
 
 
 __all__ = ["BATCH", "SUFFIXES", "Scan", "scan", "shown"]

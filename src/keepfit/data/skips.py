@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from keepfit.core.errors import DataInvalid
 
-_TOLD = 20
+TOLD = 20
+"""So many reasons are kept."""
 
 
 class Skips:
@@ -20,7 +21,7 @@ class Skips:
         if not self.allowed:
             raise DataInvalid(reason)
         self.count += rows
-        if len(self.reasons) < _TOLD:
+        if len(self.reasons) < TOLD:
             self.reasons.append(reason)
 
     def clear(self) -> None:

@@ -60,24 +60,25 @@ class _Told:
 class Streamed:
     """Delimited files as batches; every column has the type which all its values in all files admit."""
 
-    def __init__(self, found: Sequence[File], skips: Skips) -> None:
+    def __init__(self, found: Sequence[File], skip_broken: bool) -> None:
         self._files = found
-        self._skips = skips
+        self._allowed = skip_broken
         told = self._look()
         names = [name for name, seen in told.items() if not (name.startswith("unnamed_") and _row_numbers(seen))]
         self.schema = pa.schema([(name, _kind(told[name])) for name in names])
         self._bad: set[tuple[int, int]] = set()
-        self._slipped: list[str] = []
+        self._slipped: list[tuple[int, str]] = []
         for name in names:
             if self.schema.field(name).type == pa.string():
                 self._refuse(name, told[name])
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows."""
-        self._skips.clear()
-        for reason in self._slipped:
-            self._skips.broken(reason)
-        for cells in self._cells(self._skips):
+    def batches(self, place: int, skips: Skips) -> Iterator[pa.RecordBatch]:
+        """The rows of one of the files."""
+        skips.clear()
+        for file, reason in self._slipped:
+            if file == place:
+                skips.broken(reason)
+        for cells in self._cells(place, skips):
             table = cells.table
             bad = [row - cells.row for file, row in self._bad if file == cells.file]
             if any(0 <= row < table.num_rows for row in bad):
@@ -99,17 +100,17 @@ class Streamed:
 
     def _look(self) -> dict[str, _Told]:
         told: dict[str, _Told] = {}
-        for cells in self._cells(Skips(allowed=self._skips.allowed)):
-            for name in cells.table.column_names:
-                _see(told.setdefault(name, _Told()), tidy(cells.table[name]), cells)
+        for place in range(len(self._files)):
+            for cells in self._cells(place, Skips(allowed=self._allowed)):
+                for name in cells.table.column_names:
+                    _see(told.setdefault(name, _Told()), tidy(cells.table[name]), cells)
         return told
 
-    def _cells(self, skips: Skips) -> Iterator[_Cells]:
-        for place, file in enumerate(self._files):
-            row = 0
-            for table in _blocks(file, skips):
-                yield _Cells(place, row, table)
-                row += table.num_rows
+    def _cells(self, place: int, skips: Skips) -> Iterator[_Cells]:
+        row = 0
+        for table in _blocks(self._files[place], skips):
+            yield _Cells(place, row, table)
+            row += table.num_rows
 
     def _refuse(self, name: str, seen: _Told) -> None:
         for kind, called in CALLED:
@@ -118,9 +119,9 @@ class Streamed:
                 for file, row, found in slips:
                     where = _at(self._files[file], row)
                     reason = slip_reason(where, name, called, seen.known - len(slips), found)
-                    if not self._skips.allowed:
+                    if not self._allowed:
                         raise DataInvalid(reason)
-                    self._slipped.append(reason)
+                    self._slipped.append((file, reason))
                     self._bad.add((file, row))
                 place = self.schema.get_field_index(name)
                 whole = kind == pa.float64() and seen.slips[pa.int64()] == slips and not seen.hexadecimal

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +55,15 @@ def scan_tfrecord(file: File, skips: Skips) -> tuple[pa.Schema, Callable[[], Ite
     fields = [pa.field(name, told.type) for name, told in seen.items()]
     schema = pa.schema(fields)
 
-    def batches() -> Iterator[pa.RecordBatch]:
-        skips.clear()
-        for rows in _examples(file, skips):
-            yield _batch(_see({name: _Seen(told.kind) for name, told in seen.items()}, rows, file, skips), schema)
-
     if whole and first and not skips.allowed:
-        return schema, lambda: iter([_batch([row for _, row in first], schema)])
-    return schema, batches
+        return schema, partial(iter, [_batch([row for _, row in first], schema)])
+    return schema, partial(_batches, file, {name: told.kind for name, told in seen.items()}, schema, skips)
+
+
+def _batches(file: File, kinds: Mapping[str, str], schema: pa.Schema, skips: Skips) -> Iterator[pa.RecordBatch]:
+    skips.clear()
+    for rows in _examples(file, skips):
+        yield _batch(_see({name: _Seen(kind) for name, kind in kinds.items()}, rows, file, skips), schema)
 
 
 def write_tfrecord(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -36,7 +36,7 @@ from keepfit.serve.events import Events
 from keepfit.serve.http import Door
 from keepfit.serve.intake import Intake
 from keepfit.serve.measured import measured
-from keepfit.serve.plane import Plane
+from keepfit.serve.plane import OUT_OF_LINE, Plane
 from keepfit.serve.routes import Application
 from keepfit.serve.routing import Routing
 from keepfit.serve.slot import Slots
@@ -251,6 +251,10 @@ class Front:
             "draining": slots.draining,
             "breaches": slots.breaches,
             "answered": tally.answered,
+            "out_of_line": [
+                {**dict(zip(OUT_OF_LINE, kind, strict=True)), "rows": rows}
+                for kind, rows in self._plane.out_of_line.items()
+            ],
             "granted": [granted for routing in routings if (granted := _granted(routing))],
             "rss": _resident_bytes(),
             "fault": self._fault,

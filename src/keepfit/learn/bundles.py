@@ -121,6 +121,7 @@ def _bundle(estimator: Any, specification: Specification, served: _Served) -> Bu
         environment=specification.environment,
         pickle="" if served.converted else "trained by keepfit",
         recipe=canonical(service.recipe).decode(),
+        requirements=specification.requirements,
     )
 
 

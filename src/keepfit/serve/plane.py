@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import random
 import secrets
 import zlib
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -22,8 +24,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from keepfit.core.errors import Conflict, KeepfitError, NotFound, SignatureInvalid, Unavailable
-from keepfit.core.nouns import RECORD_ID
+from keepfit.core.errors import Conflict, DataInvalid, KeepfitError, NotFound, SignatureInvalid, Unavailable
+from keepfit.core.nouns import RECORD_ID, Check, Finding, Severity
 from keepfit.core.protocols import Remote
 from keepfit.serve.cache import Cache
 from keepfit.serve.capture import Capture
@@ -34,8 +36,13 @@ from keepfit.serve.slot import Deployment, Slots
 from keepfit.serve.tally import Answering, Tally
 from keepfit.serve.wire.tables import numpy_type
 
+_log = logging.getLogger(__name__)
+
 LONGEST_ID = 200
 _MIRRORED = 8  # copies the shadow may have before it; under load it is the first that goes without
+
+OUT_OF_LINE = ("model", "version", "feature", "anomaly", "severity")
+"""What rows that are out of line are counted by."""
 
 Arrays = dict[str, NDArray[Any]]
 T = TypeVar("T")
@@ -84,6 +91,7 @@ class Plane:
         self.cache = Cache(slots.serving.cache) if slots.serving.cache else None
         self._queued = self.tally.sizes("parallel_request_queue", "As MLServer calls it.")
         self.mirrored = self.unmirrored = 0
+        self.out_of_line: Counter[tuple[str, int, str, str, str]] = Counter()
         self._now = now
         self.shadow = shadow
         self._mirroring = 0
@@ -110,6 +118,8 @@ class Plane:
         routing, inputs, canary = asked.routing, asked.inputs, asked.deployment.canary
         if canary is not None and not asked.pinned and _drawn(asked):
             routing, inputs = canary, _widened(canary, inputs)
+        if routing.screen is not None:
+            self._note(asked.deployment.name, routing.version, routing.screen(inputs))
         micros = self._now()
         counted = routing.counted.get("canary" if routing is canary else "live") or self._counted(asked, routing)
         key = b""
@@ -131,6 +141,19 @@ class Plane:
         if self.cache is not None:
             self.cache.keep(key, outputs)
         return self._finished(asked, routing, inputs, outputs, micros, encode)
+
+    def _note(self, model: str, version: int, findings: tuple[Finding, ...]) -> None:
+        """Count what is out of line in a request; DataInvalid (`out_of_line`) where that is to be refused."""
+        for one in findings:
+            kind = (model, version, one.subject, one.anomaly, one.severity.value)
+            if kind not in self.out_of_line:  # no values here: some are never to be written
+                _log.warning("request.out_of_line model=%s version=%d feature=%s anomaly=%s severity=%s", *kind)
+            self.out_of_line[kind] += one.count
+            labels = dict(zip(OUT_OF_LINE, kind, strict=True))
+            self.tally.count("keepfit_out_of_line_rows_total", "Rows that the schema objects to.", one.count, **labels)
+        grave = [one.sentence for one in findings if one.severity is Severity.ERROR]
+        if grave and self.slots.serving.check == Check.REFUSE:
+            raise DataInvalid("; ".join(grave), code="out_of_line")
 
     def _counted(self, asked: Exchange, routing: Routing) -> Answering:
         slot = "canary" if routing is asked.deployment.canary else "live"

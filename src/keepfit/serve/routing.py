@@ -9,12 +9,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from keepfit.core.errors import Invalid, KeepfitError, ModelFault, Refused
-from keepfit.core.nouns import Bundle, Digest, Held
+from keepfit.core.nouns import Bundle, Check, Digest, Held
 from keepfit.core.protocols import Predictor
 from keepfit.core.service import Serving
 from keepfit.serve.capture import Form
 from keepfit.serve.loading import golden, load, rehearse
 from keepfit.serve.messages import JSON
+from keepfit.serve.screen import Screen
 from keepfit.serve.tally import Answering
 from keepfit.serve.wire import Inference, Labels, Rows
 
@@ -28,7 +29,7 @@ class Routing:
     """One loaded Version, the wires it is spoken to by, and how many requests hold it.
 
     `quick` is the number of rows it may answer on the event loop: 0 for a model in a process of its own. `counted` is
-    what it answered, by Slot.
+    what it answered, by Slot; `screen` says what of a request is out of line, where that is asked.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Routing:
         self.labels = Labels(bundle.label, bundle.task, bundle.classes) if bundle.label else None
         self.form = Form(held.version, bundle.signature, mask)
         self.counted: dict[str, Answering] = {}
+        self.screen: Screen | None = None
         self.headers = JSON + b"keepfit-version: %d\r\nkeepfit-bundle: %s\r\n" % (held.version, held.digest.encode())
         self.leases = 0
 
@@ -63,7 +65,10 @@ def open_routing(service: str, held: Held, directory: Path, aside: bool, serving
                 f"v{held.version} misses its golden examples by {error:.3g}; at most {bundle.tolerance:g} is allowed",
                 code="golden",
             )
-        return Routing(service, held, bundle, predictor, _quick(directory, bundle, predictor), mask=serving.mask)
+        routing = Routing(service, held, bundle, predictor, _quick(directory, bundle, predictor), mask=serving.mask)
+        if serving.check != Check.OFF and bundle.requirements.columns:
+            routing.screen = Screen(bundle.requirements, bundle.signature)
+        return routing
     except (ModelFault, Invalid) as error:
         predictor.close()
         raise Refused(f"v{held.version} fails on its golden examples: {error}", code="golden") from error

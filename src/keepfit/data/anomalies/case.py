@@ -44,7 +44,7 @@ class Case:
         return Finding(
             subject,
             _KINDS.get(anomaly, FindingKind.ANOMALY),
-            self._severity(anomaly, subject, severity),
+            self.severity(anomaly, subject, severity),
             float(measured[0]),
             float(measured[1]),
             sentence,
@@ -52,7 +52,8 @@ class Case:
             count,
         )
 
-    def _severity(self, anomaly: Anomaly, subject: str, usual: Severity | None) -> Severity:
+    def severity(self, anomaly: Anomaly, subject: str, usual: Severity | None = None) -> Severity:
+        """How severe an anomaly of a subject is: as the Schema says of it, else as is usual."""
         column = self.schema.column(subject)
         for said in (column.severity if column else {}, self.schema.severity):
             for key in (anomaly.value, "*"):

@@ -88,11 +88,11 @@ def _images(case: Case, expected: Expectation, asked: Images, values: list[Any])
             odd = np.array([value is not None and not value.startswith(_FORMATS) for value in raw], np.bool_)
             sentence = f"column '{name}': {share:.1%} are images of a known format; expected {asked.supported:.1%}"
             pair = (share, asked.supported)
-            yield Fault(case.tell(Anomaly.LOW_SUPPORTED_IMAGE_FRACTION, name, sentence, pair), odd)
+            yield Fault.at(case.tell(Anomaly.LOW_SUPPORTED_IMAGE_FRACTION, name, sentence, pair), odd)
     if asked.most_bytes is not None:
         big = np.array([value is not None and len(value) > asked.most_bytes for value in raw], np.bool_)
         if big.any():
             longest = max(map(len, known))
             sentence = f"column '{name}' has an image of {longest} bytes; expected at most {asked.most_bytes}"
             pair = (longest, asked.most_bytes)
-            yield Fault(case.tell(Anomaly.MAX_IMAGE_BYTE_SIZE_EXCEEDED, name, sentence, pair), big)
+            yield Fault.at(case.tell(Anomaly.MAX_IMAGE_BYTE_SIZE_EXCEEDED, name, sentence, pair), big)

@@ -13,22 +13,53 @@ from keepfit.core.nouns import Finding
 from keepfit.data.profile.correlations import numbers_of
 
 Mask = NDArray[np.bool_]
+Places = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
 class Fault:
-    """A Finding, and for each row whether it lies there; no mask where it lies in no row more than in another."""
+    """A Finding, and the rows in which it lies; none where it lies in no row more than in another.
+
+    `places` are those rows, or the first of `count`, counting from 0. Where it is `told`, the Finding is about its
+    rows: it measures how many they are, and its sentence ends with that.
+    """
 
     finding: Finding
-    mask: Mask | None = None
+    places: Places | None = None
+    count: int = 0
+    told: str = ""
+
+    @staticmethod
+    def at(finding: Finding, mask: Mask | None, told: str = "") -> Fault:
+        """A Finding in the rows of a mask."""
+        if mask is None:
+            return Fault(finding, told=told)
+        places = np.flatnonzero(mask)
+        return Fault(finding, places, places.size, told)
+
+    def after(self, rows: int, most: int | None) -> Fault:
+        """The same where so many rows lie before, with at most so many places kept."""
+        return self if self.places is None else replace(self, places=self.places[:most] + rows)
+
+    def __or__(self, other: Fault) -> Fault:
+        """The same fault in earlier and in later rows."""
+        if self.places is None or other.places is None:
+            return self
+        return replace(self, places=np.concatenate([self.places, other.places]), count=self.count + other.count)
+
+    def over(self, rows: int) -> Fault:
+        """The same when all rows have been seen."""
+        if self.places is None or not self.told:
+            return self
+        sentence = f"{self.told} in {self.count} of {rows} rows"
+        found = replace(self.finding, measured=float(self.count), sentence=sentence, count=self.count)
+        return replace(self, finding=found)
 
     def pinned(self, most: int) -> Finding:
         """The Finding with its count of rows and the first of them, counting from 1."""
-        if self.mask is None:
+        if self.places is None:
             return self.finding
-        places = np.flatnonzero(self.mask)
-        rows = tuple(int(place) + 1 for place in places[:most])
-        return replace(self.finding, count=int(places.size), rows=rows)
+        return replace(self.finding, count=self.count, rows=tuple((self.places[:most] + 1).tolist()))
 
 
 def whole(table: pa.Table, name: str) -> pa.Array:

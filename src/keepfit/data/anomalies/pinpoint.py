@@ -24,7 +24,7 @@ def pinpointed(case: Case, finding: Finding) -> Fault:
     expected = case.schema.column(finding.subject)
     if case.table is None or pin is None or expected is None or finding.subject not in case.table.column_names:
         return Fault(finding)
-    return Fault(finding, pin(case, whole(case.table, finding.subject), expected))
+    return Fault.at(finding, pin(case, whole(case.table, finding.subject), expected))
 
 
 def _below(_: Case, column: pa.Array, expected: Expectation) -> Mask | None:

@@ -17,8 +17,7 @@ _BY_CHANCE = 1e-3
 
 def absent(case: Case, expected: Expectation) -> Finding | None:
     """Tell of a column that is not there, if it should be."""
-    optional = expected.required_rows == 0 and not expected.required
-    if optional or not case.schema.holds(expected, case.environment):
+    if expected.optional or not case.schema.holds(expected, case.environment):
         return None
     sentence = f"column '{expected.name}' is absent; expected {expected.kind}"
     return case.tell(Anomaly.SCHEMA_MISSING_COLUMN, expected.name, sentence, (0, 1))

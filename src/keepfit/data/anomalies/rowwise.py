@@ -19,7 +19,10 @@ from keepfit.data.schema import UNCHECKED, Expectation, Sparse, WeightedBy
 
 
 def rowwise(case: Case, table: pa.Table) -> Iterator[Fault]:
-    """Patterns, lengths of text, values twice, rules between columns, sparse and weighted features."""
+    """Patterns, lengths of text, rules between columns, sparse and weighted features: what every row shows by itself.
+
+    A Fault in no row is told as well, so that every piece of a table has the same ones.
+    """
     for expected in case.schema.columns:
         if expected.name in table.column_names and expected.stage not in UNCHECKED:
             yield from _of_column(case, whole(table, expected.name), expected)
@@ -56,10 +59,17 @@ def _of_column(case: Case, column: pa.Array, expected: Expectation) -> Iterator[
         mask |= truths_of(pc.greater(lengths, float("inf") if most is None else most))
         told = f"column '{expected.name}' is shorter than {least} or longer than {most} characters"
         yield from _fault(case, Anomaly.TEXT_LENGTH, expected.name, told, mask)
-    if expected.unique:
-        mask = _repeated(column) & ~absent_in(column)
-        told = f"column '{expected.name}' has values that stood before"
-        yield from _fault(case, Anomaly.VALUES_REPEATED, expected.name, told, mask)
+
+
+def repeated(case: Case, table: pa.Table) -> Iterator[Fault]:
+    """Values that stand twice where each may stand once."""
+    for expected in case.schema.columns:
+        if expected.unique and expected.name in table.column_names and expected.stage not in UNCHECKED:
+            column = whole(table, expected.name)
+            told = f"column '{expected.name}' has values that stood before"
+            yield from _fault(
+                case, Anomaly.VALUES_REPEATED, expected.name, told, _repeated(column) & ~absent_in(column)
+            )
 
 
 def _repeated(column: pa.Array) -> Mask:
@@ -72,10 +82,7 @@ def _repeated(column: pa.Array) -> Mask:
 
 
 def _fault(case: Case, anomaly: Anomaly, subject: str, told: str, mask: Mask) -> Iterator[Fault]:
-    count = int(mask.sum())
-    if count:
-        sentence = f"{told} in {count} of {mask.size} rows"
-        yield Fault(case.tell(anomaly, subject, sentence, (count, 0), count=count), mask)
+    yield Fault.at(case.tell(anomaly, subject, told, (0, 0)), mask, told)
 
 
 def _rule(case: Case, table: pa.Table, rule: Rule) -> Iterator[Fault]:

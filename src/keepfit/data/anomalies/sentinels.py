@@ -10,11 +10,12 @@ import pyarrow as pa
 from keepfit.data.anomalies.case import Case
 from keepfit.data.anomalies.faults import Fault, floats_of, whole
 from keepfit.data.anomalies.kinds import Anomaly
-from keepfit.data.profile import Kind, kind_of
+from keepfit.data.profile import Kind, Statistics, kind_of
 from keepfit.data.schema import Expectation
 
 _BELOW = (-99.0, -200.0, -999.0, -9999.0, -99999.0, -999999.0)
 _ABOVE = (999.0, 9999.0, 99999.0, 999999.0)
+_SENTINELS = frozenset({*_BELOW, *_ABOVE})
 _LEAST = 20
 
 
@@ -25,7 +26,7 @@ def sentinels(case: Case, table: pa.Table) -> Iterator[Fault]:
             continue
         expected = case.schema.column(field.name)
         statistics = case.profile.column(field.name)
-        if statistics is None or {statistics.minimum, statistics.maximum}.isdisjoint({*_BELOW, *_ABOVE}):
+        if statistics is None or not suspected(statistics):
             continue
         values = floats_of(whole(table, field.name))
         for value in (*_BELOW, *_ABOVE):
@@ -36,7 +37,14 @@ def sentinels(case: Case, table: pa.Table) -> Iterator[Fault]:
                     f"column '{field.name}' is {value:g} in {count} rows, far from all other values; it seems to stand "
                     "for a missing value"
                 )
-                yield Fault(case.tell(Anomaly.SENTINEL_VALUES, field.name, sentence, (value, 0), count=count), mask)
+                yield Fault.at(case.tell(Anomaly.SENTINEL_VALUES, field.name, sentence, (value, 0), count=count), mask)
+
+
+def suspected(statistics: Statistics) -> bool:
+    """Whether the least or the greatest number looks like one."""
+    return statistics.kind in (Kind.INTEGER, Kind.FLOAT) and not _SENTINELS.isdisjoint(
+        {statistics.minimum, statistics.maximum}
+    )
 
 
 def _declared(expected: Expectation | None, value: float) -> bool:

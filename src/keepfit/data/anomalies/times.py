@@ -47,7 +47,7 @@ def _declared(case: Case, order: TimeOrder, stamps: Stamps) -> Iterator[Fault]:
         if count:
             between = f"{case.span[0]:%Y-%m-%d %H:%M} to {case.span[1]:%Y-%m-%d %H:%M}"
             sentence = f"column '{name}' is outside of the span {between} in {count} of {mask.size} rows"
-            yield Fault(case.tell(Anomaly.OUTSIDE_SPAN, name, sentence, (count, 0), count=count), mask)
+            yield Fault.at(case.tell(Anomaly.OUTSIDE_SPAN, name, sentence, (count, 0), count=count), mask)
         known = known[(known >= start) & (known < end)]
     if order.every:
         yield from _absent(case, order, known)
@@ -97,12 +97,12 @@ def _rhythm(case: Case, name: str, stamps: Stamps) -> Iterator[Fault]:
             f"column '{name}' steps by {usual / _SECOND:g} s, but there are {holes.size} holes with {absent} stamps "
             "absent; the rows after them are told"
         )
-        yield Fault(case.tell(Anomaly.HOLES_IN_TIME, name, sentence, (absent, 0), count=absent), mask)
+        yield Fault.at(case.tell(Anomaly.HOLES_IN_TIME, name, sentence, (absent, 0), count=absent), mask)
     again = int((counts - 1).sum())
     if 0 < again <= _FEW * known.size:
         mask = np.isin(stamps, single[counts > 1])
         sentence = f"column '{name}' has {again} stamps that stand more than once"
-        yield Fault(case.tell(Anomaly.REPEATED_STAMPS, name, sentence, (again, 0), count=again), mask)
+        yield Fault.at(case.tell(Anomaly.REPEATED_STAMPS, name, sentence, (again, 0), count=again), mask)
 
 
 def _micros(at: datetime) -> float:

@@ -12,35 +12,8 @@ from itertools import zip_longest
 
 from keepfit.data.profile import NUMBERS, Kind, Profile, Statistics
 from keepfit.data.report.charts import Bars, values_bars, width_bars
+from keepfit.data.report.pieces import opening, table
 from keepfit.data.report.words import distinct, facts, number, share
-
-_STYLE = """
-:root { color-scheme: light dark; --page: #fbfbf9; --ink: #16160f; --soft: #5c5c55; --rule: #d8d8d0; --card: #ffffff;
-  --c0: #1f6fd0; --c1: #b3541e; --mark: #0b57d0; }
-@media (prefers-color-scheme: dark) { :root { --page: #15161a; --ink: #f0f0ec; --soft: #b0b0aa; --rule: #3a3c42;
-  --card: #1d1f24; --c0: #5a9ff0; --c1: #ee8650; --mark: #8ab4f8; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
-main, header { max-width: 1080px; margin: 0 auto; padding: 24px 24px 0; }
-h1 { font-size: 26px; line-height: 1.25; margin: 0 0 8px; overflow-wrap: anywhere; }
-h2 { font-size: 20px; margin: 40px 0 8px; overflow-wrap: anywhere; } h3 { font-size: 16px; margin: 24px 0 4px; }
-a { color: var(--mark); } :focus-visible { outline: 3px solid var(--mark); outline-offset: 2px; }
-.skip { position: absolute; left: -9999px; }
-.skip:focus { left: 24px; top: 8px; background: var(--card); padding: 8px; }
-.soft { color: var(--soft); } .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; background: var(--card); }
-caption { text-align: left; color: var(--soft); padding: 4px 0; }
-th, td { text-align: left; padding: 4px 12px 4px 8px; border-bottom: 1px solid var(--rule); vertical-align: top; }
-td.number, th.number { text-align: right; } td.number { white-space: nowrap; } td { overflow-wrap: anywhere; }
-.pair { display: flex; flex-wrap: wrap; gap: 24px; align-items: flex-start; }
-.pair > * { flex: 1 1 420px; min-width: 0; }
-figure { margin: 0; } svg { display: block; width: 100%; height: auto; font: 12px system-ui, sans-serif; }
-svg text { fill: var(--ink); }
-svg .c0 { fill: var(--c0); } svg .c1 { fill: var(--c1); } svg .rule { stroke: var(--rule); }
-summary { cursor: pointer; padding: 4px 0; }
-.key { display: inline-block; width: 12px; height: 12px; margin: 0 6px 0 0; }
-.key.c0 { background: var(--c0); } .key.c1 { background: var(--c1); }
-"""
 
 Named = tuple[str, Profile]
 
@@ -49,16 +22,11 @@ def page(found: Profile, *, title: str, against: Named | None = None) -> str:
     """The whole page; with `against` its distributions stand beside those of another Profile."""
     sides: list[Named] = [(title, found), *([against] if against else [])]
     heading = f"Profile of {title}" + (f" beside {against[0]}" if against else "")
-    head = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(heading)}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head><body>'
-        f'<a class="skip" href="#columns">Skip to the columns</a>'
-        f"<header><h1>{escape(heading)}</h1>{_told(sides)}</header>"
-    )
+    head = opening(heading, _told(sides), skip="columns")
     names = list(dict.fromkeys(column.name for _, profile in sides for column in profile.columns))
     parts = [_overview(names, sides), *_slices(sides), *_relations(sides)]
     parts += [_section(place, name, sides) for place, name in enumerate(names)]
-    return f'{head}<main id="columns">{"".join(parts)}</main></body></html>\n'
+    return f"{head}{''.join(parts)}</main></body></html>\n"
 
 
 def _told(sides: Sequence[Named]) -> str:
@@ -81,7 +49,7 @@ def _overview(names: Sequence[str], sides: Sequence[Named]) -> str:
         kind = next(str(column.kind) for column in columns if column is not None)
         cells = [kind, *(cell for column in columns for cell in _brief(column))]
         rows.append((f'<a href="#column-{place}">{escape(name)}</a>', cells))
-    return f"<h2>Columns</h2>{_table('All columns; each name leads to its details', heads, rows)}"
+    return f"<h2>Columns</h2>{table('All columns; each name leads to its details', heads, rows)}"
 
 
 def _brief(column: Statistics | None) -> tuple[str, str, str]:
@@ -89,24 +57,6 @@ def _brief(column: Statistics | None) -> tuple[str, str, str]:
         return "absent", "", ""
     mean = number(column.mean) if column.kind in (Kind.INTEGER, Kind.FLOAT) and column.finite else ""
     return share(column.missing, column.rows), distinct(column), mean
-
-
-def _table(caption: str, heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> str:
-    """A table whose first cells are headers of their rows, given as HTML; all others are text."""
-    top = "".join(
-        f'<th scope="col"{"" if not place else _number}>{escape(head)}</th>' for place, head in enumerate(heads)
-    )
-    body = "".join(
-        f'<tr><th scope="row">{first}</th>{"".join(f"<td{_number}>{escape(cell)}</td>" for cell in cells)}</tr>'
-        for first, cells in rows
-    )
-    return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(caption)}"><table><caption>{escape(caption)}'
-        f"</caption><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-_number = ' class="number"'
 
 
 def _section(place: int, name: str, sides: Sequence[Named]) -> str:
@@ -118,7 +68,7 @@ def _section(place: int, name: str, sides: Sequence[Named]) -> str:
     drawn = "".join(_figure(name, bars, [side for side, _ in sides]) for bars in _bars(columns))
     return (
         f'<section aria-labelledby="column-{place}"><h2 id="column-{place}" tabindex="-1">{escape(name)}</h2>'
-        f'<div class="pair">{_table(f"Statistics of {name}", heads, rows)}<div>{drawn}</div></div></section>'
+        f'<div class="pair">{table(f"Statistics of {name}", heads, rows)}<div>{drawn}</div></div></section>'
     )
 
 
@@ -143,7 +93,7 @@ def _figure(name: str, bars: Bars, sides: Sequence[str]) -> str:
         f'<figure><svg role="img" aria-label="{escape(label)}" viewBox="{box}">{bars.svg}</svg>'
         f"<figcaption class='soft'>{escape(bars.title)}. {escape(bars.sentence)}</figcaption>"
         f"<details><summary>{escape(bars.title)} of {escape(name)} as a table</summary>"
-        f"{_table(f'{bars.title} of {name}', heads, rows)}</details></figure>"
+        f"{table(f'{bars.title} of {name}', heads, rows)}</details></figure>"
     )
 
 
@@ -158,7 +108,7 @@ def _slices(sides: Sequence[Named]) -> Iterator[str]:
                     means = [number(column.mean) if column and column.finite else "" for column in columns]
                     rows.append((escape(one.value or "(missing)"), [f"{one.profile.rows:,}", *means]))
             heads = [sliced, "rows", *(f"mean {name}" for name in numbers)]
-            yield f"<h2>Slices by {escape(sliced)}</h2>{_table(f'Slices of {side} by {sliced}', heads, rows)}"
+            yield f"<h2>Slices by {escape(sliced)}</h2>{table(f'Slices of {side} by {sliced}', heads, rows)}"
 
 
 def _relations(sides: Sequence[Named]) -> Iterator[str]:
@@ -169,7 +119,7 @@ def _relations(sides: Sequence[Named]) -> Iterator[str]:
                 (escape(name), ["–" if value != value else f"{value:+.2f}" for value in row.tolist()])
                 for name, row in zip(names, matrix, strict=True)
             ]
-            yield f"<h2>Correlations</h2>{_table(f'Pearson correlations in {side}', ['column', *names], rows)}"
+            yield f"<h2>Correlations</h2>{table(f'Pearson correlations in {side}', ['column', *names], rows)}"
         if profile.relation is not None:
             whole, label = profile.relation.entropy(), profile.relation.names[0]
             rows = [
@@ -177,4 +127,4 @@ def _relations(sides: Sequence[Named]) -> Iterator[str]:
                 for name, value in profile.relation.information()
             ]
             heads = ["column", "mutual information (nats)", "of the label"]
-            yield f"<h2>What tells of {escape(label)}</h2>{_table(f'Mutual information with {label}', heads, rows)}"
+            yield f"<h2>What tells of {escape(label)}</h2>{table(f'Mutual information with {label}', heads, rows)}"

@@ -2,6 +2,8 @@
 
 from keepfit.data.schema.changes import Change, accept, diff
 from keepfit.data.schema.expectations import (
+    SERVING,
+    TRAINING,
     UNCHECKED,
     Apart,
     Between,
@@ -16,10 +18,12 @@ from keepfit.data.schema.expectations import (
     Truths,
     WeightedBy,
 )
-from keepfit.data.schema.files import from_yaml, read_schema, to_yaml, write_schema
+from keepfit.data.schema.files import from_yaml, plain_schema, read_schema, to_yaml, write_schema
 from keepfit.data.schema.inferring import infer
 
 __all__ = [
+    "SERVING",
+    "TRAINING",
     "UNCHECKED",
     "Apart",
     "Between",
@@ -38,6 +42,7 @@ __all__ = [
     "diff",
     "from_yaml",
     "infer",
+    "plain_schema",
     "read_schema",
     "to_yaml",
     "write_schema",

@@ -23,6 +23,9 @@ class Stage(StrEnum):
     DERIVED = "derived"
 
 
+TRAINING, SERVING = "TRAINING", "SERVING"
+"""The environments that a Service holds its Datasets and its requests to."""
+
 UNCHECKED = frozenset({Stage.PLANNED, Stage.ALPHA, Stage.DEPRECATED, Stage.DEBUG_ONLY, Stage.DISABLED})
 
 
@@ -131,6 +134,11 @@ class Expectation:
     stage: Stage = Stage.UNKNOWN
     severity: dict[str, Severity] = field(default_factory=dict)
     note: str = ""
+
+    @property
+    def optional(self) -> bool:
+        """Whether the column need not be there at all."""
+        return self.required_rows == 0 and not self.required
 
 
 @dataclass(frozen=True)

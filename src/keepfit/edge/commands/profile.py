@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from keepfit.edge.commands.bars import watched
 from keepfit.edge.commands.options import places_of, stored
+from keepfit.edge.commands.spreading import spread, spread_of
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from keepfit.data.profile import Profile
     from keepfit.data.scan import Scan
 
@@ -33,6 +32,7 @@ _STREAM = "stream:"
 @click.option("--skip-broken", is_flag=True, help="Leave broken rows out and count them.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; such a file can be given as DATA again.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")
+@spread
 @stored
 def profile(data: str, as_json: bool, html: Path | None, against: str, **given: Any) -> None:
     """Profile DATA: a file (CSV, JSON Lines, Parquet, Arrow, TFRecord), a folder, a glob, a pattern with {DATE} or
@@ -80,13 +80,14 @@ def _measured(data: str, given: dict[str, Any]) -> Profile:
         written = path.read_bytes()
         if is_profile(written):
             return from_json(written)
-    scanned = _scanned(data, given)
+    scanned, elsewhere = _scanned(data, given), spread_of(given)
     found = measure(
-        _watched(scanned),
+        scanned if elsewhere else watched(scanned),
         weight=given["weight"],
         slices=given["slices"],
         label=given["label"],
         correlate=given["correlations"],
+        workers=elsewhere,
     )
     for reason in scanned.reasons:
         click.echo(f"left out: {reason}", err=True)
@@ -103,22 +104,3 @@ def _scanned(data: str, given: dict[str, Any]) -> Scan:
 
         return scan_span(places_of(given["store"]), data.removeprefix(_STREAM), spans)
     return scan(data, skip_broken=given["skip_broken"], spans=spans, query=given["query"], encoded=True)
-
-
-def _watched(scanned: Scan) -> Scan:
-    """The same, with a progress bar while somebody looks at standard error."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    return scanned if not console.is_terminal else scanned.through(lambda batches: _barred(batches, scanned, console))
-
-
-def _barred(batches: Iterator[pa.RecordBatch], scanned: Scan, console: Any) -> Iterator[pa.RecordBatch]:
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    shown = TextColumn("{task.completed:,.0f} rows")
-    with Progress(BarColumn(), shown, TimeElapsedColumn(), console=console, transient=True) as progress:
-        task = progress.add_task("", total=scanned.rows)
-        for batch in batches:
-            yield batch
-            progress.advance(task, batch.num_rows)

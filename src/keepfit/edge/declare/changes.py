@@ -9,7 +9,7 @@ from keepfit.core.registry import to_plain
 from keepfit.core.service import Specification
 from keepfit.core.signature import Compatibility, compare
 
-_TOLD_APART = {"code", "source", "source_rows", "inputs", "outputs", "label", "environment"}
+_TOLD_APART = {"code", "source", "source_rows", "inputs", "outputs", "label", "environment", "schema", "requirements"}
 
 
 def changes(old: Specification, new: Specification, files: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -31,9 +31,15 @@ def _changes(old: Specification, new: Specification, files: tuple[str, ...]) -> 
         yield f"label: {old.label.name} ({old.label.dtype}) → {new.label.name} ({new.label.dtype})"
     if old.environment != new.environment:
         yield "environment: other packages, or other versions of them, are installed"
+    if old.schema != new.schema:
+        yield "schema: what it expects is another" if old.schema and new.schema else _of_schema(new)
     before, after = to_plain(old), to_plain(new)
     rest = before.keys() - _TOLD_APART
     yield from _differ({key: before[key] for key in rest}, {key: after[key] for key in rest}, "")
+
+
+def _of_schema(new: Specification) -> str:
+    return "schema: data is held to it now" if new.schema else "schema: data is held to the first data again"
 
 
 def _differ(old: Any, new: Any, at: str) -> Iterator[str]:

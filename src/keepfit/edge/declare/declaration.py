@@ -19,13 +19,17 @@ from pathlib import Path
 import msgspec
 
 from keepfit.core.errors import KeepfitError, SpecInvalid
-from keepfit.core.nouns import Digest, Task
+from keepfit.core.nouns import Digest, Subject, Task
 from keepfit.core.places import Places
 from keepfit.core.registry import canonical, digest_of, from_plain, to_plain
+from keepfit.core.requirements import Requirements
 from keepfit.core.service import Service, Specification, services_of
+from keepfit.data.check import requirements
+from keepfit.data.schema import SERVING
 from keepfit.edge.declare.declared import Answer, Declared
 from keepfit.edge.declare.fits import ill_typed, misfits
 from keepfit.edge.declare.mistakes import Argument, Lines, Misfit, Mistake, Mistaken, explain
+from keepfit.edge.declare.schemas import schema_of
 from keepfit.edge.declare.source import Source, fetch, misplaced, source_of
 from keepfit.edge.declare.trial import trial
 from keepfit.judge import metrics
@@ -101,7 +105,7 @@ def _at(path: Path, sentence: str) -> Mistaken:
 
 def _check(service: Service, path: Path) -> Source | list[Misfit]:
     """The first data of a sound Service, or all that is wrong with it; cheap checks first."""
-    wrong = [*misfits(service, Service), *_estimator(service)]
+    wrong = [*misfits(service, Service), *_estimator(service), *_offline(service)]
     if wrong:
         return wrong
     try:
@@ -116,6 +120,10 @@ def _check(service: Service, path: Path) -> Source | list[Misfit]:
     found = list(misplaced(service, table)) or source_of(service, table)
     if not isinstance(found, Source):
         return found
+    schema = schema_of(service, path.parent, found, table.column_names)
+    if isinstance(schema, list):
+        return schema
+    found = replace(found, schema=schema)
     specified = _specified(service, found)
     wrong = [*_metrics(service, found.task), *_answers(service, found.task), *_masks(specified)]
     if wrong:
@@ -140,6 +148,11 @@ def _estimator(service: Service) -> Iterator[Misfit]:
         pickle.dumps(estimator, protocol=5)
     except Exception as error:  # noqa: BLE001  # __reduce__ is user code; whatever it raises means the same
         yield Misfit(("estimator",), f"cannot be pickled ({error}); use functions with a name, no lambdas")
+
+
+def _offline(service: Service) -> Iterator[Misfit]:
+    if any(monitor.on is Subject.RECORDS for monitor in service.monitors) and not callable(service.offline):
+        yield Misfit(("offline",), "expected a function of a table of records, for the monitor on records; found none")
 
 
 def _metrics(service: Service, task: Task) -> Iterator[Misfit]:
@@ -179,7 +192,7 @@ def _specified(service: Service, source: Source) -> Specification:
     """The Specification but for the digests of what is stored."""
     metric = service.metric or metrics.default(source.task)
     return Specification(
-        service=replace(service, estimator=None, data=None, metric=metric),
+        service=replace(service, estimator=None, data=None, offline=None, metric=metric),
         code="",
         module="",
         source="",
@@ -189,6 +202,7 @@ def _specified(service: Service, source: Source) -> Specification:
         inputs=source.inputs,
         outputs=source.outputs,
         label=source.label,
+        requirements=requirements(source.schema, environment=SERVING) if source.schema else Requirements(),
     )
 
 
@@ -197,8 +211,9 @@ def _store(
 ) -> Declared:
     blobs = Blobs(places.blobs)
     found = blobs.put(source.encoded())
+    schema = blobs.put(canonical(source.schema)) if source.schema else ""
     specification = replace(
-        _specified(service, source), code=code, module=module, source=found, environment=environment
+        _specified(service, source), code=code, module=module, source=found, environment=environment, schema=schema
     )
     written = canonical(specification)
     from_plain(Specification, msgspec.json.decode(written))  # what control will read must be readable

@@ -21,13 +21,14 @@ from keepfit.core.nouns import LABEL, RECORD_ID, RECORD_TIME, Task
 from keepfit.core.service import Service
 from keepfit.core.signature import DType, Field
 from keepfit.data.read import read
+from keepfit.data.schema import Schema
 from keepfit.edge.declare.columns import feature, label_column, record_times
 from keepfit.edge.declare.mistakes import Misfit
 
 
 @dataclass(frozen=True)
 class Source:
-    """The first labelled rows in a Dataset's form, and what they say about the Service."""
+    """The first labelled rows in a Dataset's form, what they say about the Service, and the Schema it declares."""
 
     table: pa.Table
     task: Task
@@ -35,6 +36,7 @@ class Source:
     inputs: tuple[Field, ...]
     label: Field
     notes: tuple[str, ...] = ()
+    schema: Schema | None = None
 
     @property
     def outputs(self) -> tuple[Field, ...]:

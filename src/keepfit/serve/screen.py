@@ -1,0 +1,93 @@
+"""Screen: decoded requests held against what a Version requires of every row.
+
+A column that is in line costs one comparison of all its values together; only one that is not is looked at row by row.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from keepfit.core.nouns import Finding
+from keepfit.core.requirements import Requirement, Requirements
+from keepfit.core.rows import Look, finding, look
+from keepfit.core.signature import Field, Signature
+
+Quick = Callable[[NDArray[Any]], bool]
+
+_FEW = 32  # values; for more of them NumPy is quicker than Python
+_LARGEST = sys.float_info.max
+
+
+class Screen:
+    """Says what of a request's inputs is out of line with Requirements; inputs they do not name are not looked at."""
+
+    def __init__(self, requirements: Requirements, signature: Signature) -> None:
+        fields = {field.name: field for field in signature.inputs}
+        self._columns = tuple(
+            (one.name, _quick(one, fields[one.name]), one, look(one))
+            for one in requirements.columns
+            if one.name in fields
+        )
+
+    def __call__(self, inputs: dict[str, NDArray[Any]]) -> tuple[Finding, ...]:
+        """One Finding for each anomaly of a column; its count is the rows, its sentence is of the first of them."""
+        found: list[Finding] = []
+        for name, quick, requirement, wrong in self._columns:
+            values = inputs[name]
+            if not quick(values):
+                found += _findings(requirement, wrong, values)
+        return tuple(found)
+
+
+def _findings(requirement: Requirement, wrong: Look, values: NDArray[Any]) -> Iterator[Finding]:
+    found: dict[str, Finding] = {}
+    for value in values.tolist():
+        fault = wrong(value)
+        if fault is None:
+            continue
+        told = found.get(fault[0])
+        found[fault[0]] = finding(requirement, fault) if told is None else replace(told, count=told.count + 1)
+    yield from found.values()
+
+
+def _quick(requirement: Requirement, field: Field) -> Quick:
+    """Whether all values of a column are surely in line, without saying what is wrong where they are not."""
+    if not field.shape and requirement.kind in ("integer", "float"):
+        low = -_LARGEST if requirement.least is None else requirement.least
+        high = _LARGEST if requirement.most is None else requirement.most
+        return _inside(low, high)
+    if not field.shape and requirement.kind == "text" and requirement.domain is not None and not requirement.pattern:
+        return _among(frozenset(requirement.domain) | (frozenset() if requirement.absent else {""}))
+    plain = not requirement.pattern and requirement.lengths is None and not requirement.absent
+    return _always if plain and requirement.kind in ("boolean", "text") else _never
+
+
+def _inside(low: float, high: float) -> Quick:
+    def quick(values: NDArray[Any]) -> bool:
+        if values.size == 1:
+            return bool(low <= values.item() <= high)
+        if values.size > _FEW:  # where one is NaN, so is the least
+            return bool(low <= values.min() and values.max() <= high)
+        return all(low <= value <= high for value in values.tolist())
+
+    return quick
+
+
+def _among(known: frozenset[str]) -> Quick:
+    def quick(values: NDArray[Any]) -> bool:
+        return known.issuperset(values.tolist())
+
+    return quick
+
+
+def _always(values: NDArray[Any]) -> bool:
+    return True
+
+
+def _never(values: NDArray[Any]) -> bool:
+    return False

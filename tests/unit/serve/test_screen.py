@@ -1,0 +1,89 @@
+"""Screen: decoded requests are held to the same requirements, with the same outcome, as rows of a table are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import toys
+from keepfit.core.nouns import Severity
+from keepfit.core.requirements import Requirement, Requirements
+from keepfit.core.rows import checker
+from keepfit.data.check import requirements
+from keepfit.data.profile import profile
+from keepfit.data.schema import infer
+from keepfit.serve.screen import Screen
+
+REQUIREMENTS = Requirements(
+    (
+        Requirement(name="amount", kind="float", least=-5.0, most=5.0, nan=False),
+        Requirement(name="count", kind="integer", least=0, most=9, severity={"INT_TYPE_BIG_INT": "warning"}),
+        Requirement(name="city", kind="text", domain=("Oslo", "Rome"), absent="FEATURE_TYPE_NOT_PRESENT"),
+        Requirement(name="new", kind="boolean"),
+        Requirement(name="another", kind="text", absent="FEATURE_TYPE_NOT_PRESENT"),
+    )
+)
+SCREEN = Screen(REQUIREMENTS, toys.COLUMNS)
+ROW: dict[str, Any] = {"amount": 1.0, "count": 3, "city": "Rome", "new": True}
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "amount": st.floats(-6, 6) | st.sampled_from([float("nan"), float("inf"), 5.0]),
+            "count": st.integers(-1, 11),
+            "city": st.sampled_from(["Rome", "Oslo", "", "Bern"]),
+            "new": st.booleans(),
+        }
+    ),
+    max_size=60,
+)
+
+
+def arrays(rows: list[dict[str, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+    types = {"amount": np.float64, "count": np.int64, "city": object, "new": np.bool_}
+    return {name: np.array([row[name] for row in rows], dtype) for name, dtype in types.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "anomaly", "severity"),
+    [
+        ("amount", 7.5, "FLOAT_TYPE_BIG_FLOAT", "error"),
+        ("amount", -7.5, "FLOAT_TYPE_SMALL_FLOAT", "error"),
+        ("amount", float("nan"), "FLOAT_TYPE_HAS_NAN", "error"),
+        ("amount", float("-inf"), "FLOAT_TYPE_HAS_INF", "error"),
+        ("count", 10, "INT_TYPE_BIG_INT", "warning"),
+        ("city", "Bern", "ENUM_TYPE_UNEXPECTED_STRING_VALUES", "error"),
+        ("city", "", "FEATURE_TYPE_NOT_PRESENT", "error"),
+    ],
+)
+@pytest.mark.parametrize("rows", [1, 5, 100])
+def test_what_is_out_of_line_is_told(name: str, value: Any, anomaly: str, severity: str, rows: int) -> None:
+    """One wrong value among any number of rows is found, under its name, with its severity and its value."""
+    assert SCREEN(arrays([ROW] * rows)) == ()
+    (found,) = SCREEN(arrays([ROW] * (rows - 1) + [{**ROW, name: value}]))
+    assert (found.subject, found.anomaly, found.severity, found.count) == (name, anomaly, Severity(severity), 1)
+    assert name in found.sentence
+
+
+@settings(deadline=None)
+@given(ROWS)
+def test_many_rows_are_each_row(rows: list[dict[str, Any]]) -> None:
+    """All rows of a request together are out of line in as many rows as one by one."""
+    check = checker(Requirements(REQUIREMENTS.columns[:4]))
+    one_by_one: dict[tuple[str, str], int] = {}
+    for row in rows:
+        for found in check(row):
+            one_by_one[found.subject, found.anomaly] = one_by_one.get((found.subject, found.anomaly), 0) + 1
+    together = {(found.subject, found.anomaly): found.count for found in SCREEN(arrays(rows))}
+    assert together == one_by_one
+
+
+def test_what_was_learnt_from_is_in_line() -> None:
+    """No row of the data that a Schema was inferred from is out of line with it."""
+    rows = [ROW, {**ROW, "amount": float("nan"), "city": ""}, {**ROW, "count": 4}] * 20
+    inferred = requirements(infer(profile(pa.Table.from_pylist(rows))))
+    assert Screen(inferred, toys.COLUMNS)(arrays(rows)) == ()
