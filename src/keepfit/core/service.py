@@ -242,7 +242,7 @@ class Specification:
 
     `code` is the digest of the snapshot tree that workers run, `module` the file in it that declares the Service;
     `source` the Dataset of first labelled rows; `environment` the digest of the installed distributions.
-    `schema` is the digest of the declared Schema, empty without one, and `requirements` what it asks of single requests.
+    `schema` is the digest of the declared Schema, empty without one; `requirements` what it asks of single requests.
     `experiment` is the one whose winner is the recipe's learner, where the service file names none.
     """
 
