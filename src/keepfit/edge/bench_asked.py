@@ -1,4 +1,4 @@
-"""bench_asked: from the words of a command line to a Contest."""
+"""bench_asked: from the words of a command line to an Experiment."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from keepfit.learn.scenarios import (
     TimeIncremental,
 )
 from keepfit.learn.scenarios.sources import digits, from_table, mnist
-from keepfit.loop.bench import Contender, Contest, described
+from keepfit.loop.bench import Contender, Experiment, described
 
 SCENARIOS: dict[str, type] = {
     "split": ClassIncremental,
@@ -50,9 +50,9 @@ _IMAGES = ("mnist.npz", "train-images-idx3-ubyte", "train-images-idx3-ubyte.gz",
            "train-images.idx3-ubyte.gz")  # fmt: skip
 
 
-def contest_of(
+def experiment_of(
     learners: tuple[str, ...], *, on: str, data: Path | None, label: str, seeds: int, estimator: str
-) -> Contest:
+) -> Experiment:
     """The learners asked for and the baselines, on a scenario of the data, training the estimator."""
     from keepfit.edge.declare.declaration import installed
 
@@ -66,7 +66,7 @@ def contest_of(
         trained = _estimator(estimator)
     else:
         trained = default_estimator(scenario, examples, [one.learner for one in asked])
-    return Contest(
+    return Experiment(
         name=name,
         contenders=(*asked, *_missing(baselines(trained), asked)),
         scenario=scenario,

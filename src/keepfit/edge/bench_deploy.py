@@ -26,7 +26,7 @@ from keepfit.edge.declare.declaration import local
 from keepfit.learn.native import threads
 from keepfit.learn.tables import arrays, frame, labels, spread
 from keepfit.loop.apart import apart
-from keepfit.loop.bench import Contender, Contest
+from keepfit.loop.bench import Contender, Experiment
 from keepfit.loop.standings import Benched
 from keepfit.loop.steps import declared
 from keepfit.store.blobs import Blobs, Trees
@@ -36,9 +36,9 @@ ROWS = 400
 """Rows of the Service's first data on which the learner is tried with the Service's estimator."""
 
 
-def winner(contest: Contest, found: Benched, asked: Sequence[str]) -> Contender:
+def winner(experiment: Experiment, found: Benched, asked: Sequence[str]) -> Contender:
     """The best of the learners asked for by final accuracy; a baseline that nobody named cannot win."""
-    contenders = {one.name: one for one in contest.contenders if one.name in asked}
+    contenders = {one.name: one for one in experiment.contenders if one.name in asked}
     for one in found.standings:
         if one.name in contenders and one.measures:
             return contenders[one.name]

@@ -53,8 +53,8 @@ class Contender:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contest:
-    """An Experiment: who contends, on which scenario of which examples, training which estimator, how often.
+class Experiment:
+    """Who contends, on which scenario of which examples, training which estimator, how often.
 
     `environment` is the digest of the installed distributions, which the results depend on.
     """
@@ -89,7 +89,7 @@ class Contest:
 class _Run:
     """A contender with a seed, to be walked."""
 
-    contest: Contest = field(repr=False)
+    experiment: Experiment = field(repr=False)
     contender: Contender
     seed: int
 
@@ -98,32 +98,32 @@ Told = Callable[[Benched], None]
 
 
 def bench(
-    contest: Contest, *, clock: Clock, ledger: Ledger | None = None, workers: int = 0, tell: Told | None = None
+    experiment: Experiment, *, clock: Clock, ledger: Ledger | None = None, workers: int = 0, tell: Told | None = None
 ) -> Benched:
     """Run every contender with every seed, those the ledger knows excepted, and rank them.
 
     `workers` processes work at a time; with 0 all runs in this one, where classes of a notebook are known too. `tell`
     is called with what is known whenever a run has ended. A learner that fails does not stop the others.
     """
-    named = [one.name for one in contest.scenario.experiences(contest.examples, 0)]
+    named = [one.name for one in experiment.scenario.experiences(experiment.examples, 0)]
     found: list[Tried] = []
     waiting: list[_Run] = []
-    for seed in range(contest.seeds):
-        for one in contest.contenders:
-            known = _known(contest, one, seed, ledger)
+    for seed in range(experiment.seeds):
+        for one in experiment.contenders:
+            known = _known(experiment, one, seed, ledger)
             if known is None:
-                waiting.append(_Run(contest, one, seed))
+                waiting.append(_Run(experiment, one, seed))
             else:
                 found.append(known)
-    result = standings(contest.name, named, found, contest.seeds)
+    result = standings(experiment.name, named, found, experiment.seeds)
     if tell is not None:
         tell(result)
-    for run, ended in apart(_walked, waiting, workers, preload=_modules(contest)):
+    for run, ended in apart(_walked, waiting, workers, preload=_modules(experiment)):
         tried = _tried(run, ended)
         if ledger is not None:
             ledger.append(_fact(run, tried, clock))
         found.append(tried)
-        result = standings(contest.name, named, found, contest.seeds)
+        result = standings(experiment.name, named, found, experiment.seeds)
         if tell is not None:
             tell(result)
     return result
@@ -151,23 +151,23 @@ def _estimator(estimator: Any) -> Digest:
     return hashlib.sha256(pickle.dumps(estimator, protocol=5)).hexdigest()
 
 
-def _modules(contest: Contest) -> tuple[str, ...]:
-    """What the processes of a contest all import: it is imported once, in the process they are forked from."""
-    things = (contest.estimator, contest.scenario, *(one.learner for one in contest.contenders))
+def _modules(experiment: Experiment) -> tuple[str, ...]:
+    """What the processes of an experiment all import: it is imported once, in the process they are forked from."""
+    things = (experiment.estimator, experiment.scenario, *(one.learner for one in experiment.contenders))
     return tuple(dict.fromkeys(("keepfit.learn.walk", *(type(thing).__module__ for thing in things))))
 
 
 def _walked(run: _Run) -> Walk:
-    contest = run.contest
+    experiment = run.experiment
     with TemporaryDirectory(prefix="keepfit-bench-") as scratch:
         return walk(
             run.contender.learner,
-            contest.estimator,
-            contest.scenario.experiences(contest.examples, run.seed),
+            experiment.estimator,
+            experiment.scenario.experiences(experiment.examples, run.seed),
             seed=run.seed,
             scratch=Path(scratch),
             together=run.contender.together,
-            delay=delay_of(contest.scenario),
+            delay=delay_of(experiment.scenario),
         )
 
 
@@ -178,29 +178,29 @@ def _tried(run: _Run, ended: Walk | KeepfitError) -> Tried:
 
 
 def _fact(run: _Run, tried: Tried, clock: Clock) -> Experimented:
-    contest = run.contest
+    experiment = run.experiment
     return Experimented(
         service=NOBODY,
         time=clock.now(),
-        experiment=contest.name,
-        key=contest.key(run.contender, run.seed),
+        experiment=experiment.name,
+        key=experiment.key(run.contender, run.seed),
         name=tried.name,
         seed=tried.seed,
         learner=to_plain(run.contender.learner),
-        estimator=type(contest.estimator).__name__,
-        scenario=described(contest.scenario),
-        data=contest.data,
+        estimator=type(experiment.estimator).__name__,
+        scenario=described(experiment.scenario),
+        data=experiment.data,
         result=to_plain(tried.walk) if tried.walk else {},
         code=tried.code,
         reason=tried.reason,
     )
 
 
-def _known(contest: Contest, one: Contender, seed: int, ledger: Ledger | None) -> Tried | None:
+def _known(experiment: Experiment, one: Contender, seed: int, ledger: Ledger | None) -> Tried | None:
     """What the ledger has of a run; failures are tried again."""
     if ledger is None:
         return None
-    fact = ledger.last(Experimented, NOBODY, subject=contest.key(one, seed))
+    fact = ledger.last(Experimented, NOBODY, subject=experiment.key(one, seed))
     if fact is None or fact.code:
         return None
     return Tried(one.name, seed, walk_of(fact), reused=True)

@@ -19,14 +19,14 @@ from keepfit.core.nouns import Learnt, Lesson
 from keepfit.learn.learners import Refit, WarmStart
 from keepfit.learn.scenarios import Examples, Rotated, Rows, TimeIncremental
 from keepfit.loop.apart import apart
-from keepfit.loop.bench import Contender, Contest, bench, experiments
+from keepfit.loop.bench import Contender, Experiment, bench, experiments
 from keepfit.store.ledger import Ledger
 
 linear = pytest.importorskip("sklearn.linear_model")
 CLOCK = SystemClock()
 
 
-def _contest(**given: Any) -> Contest:
+def _experiment(**given: Any) -> Experiment:
     random = np.random.default_rng(0)
     y = np.arange(400) % 4
     X = (np.eye(4)[y] + random.normal(0, 0.1, (400, 4))).astype(np.float32)
@@ -41,31 +41,31 @@ def _contest(**given: Any) -> Contest:
         "estimator": linear.SGDClassifier(loss="log_loss"),
         "seeds": 2,
     }
-    return Contest(**{**parts, **given})
+    return Experiment(**{**parts, **given})
 
 
 def test_runs_are_done_once(tmp_path: Path) -> None:
     """A second bench takes every run from the ledger, with the same result; what differs is run again."""
     with closing(Ledger(tmp_path / "ledger.db")) as ledger:
-        first = bench(_contest(), clock=CLOCK, ledger=ledger)
+        first = bench(_experiment(), clock=CLOCK, ledger=ledger)
         assert len(ledger.facts("", Experimented)) == 4
-        again = bench(_contest(), clock=CLOCK, ledger=ledger)
+        again = bench(_experiment(), clock=CLOCK, ledger=ledger)
         assert len(ledger.facts("", Experimented)) == 4
         assert [one.reused for one in again.standings] == [2, 2]
         assert [one.measures for one in again.standings] == [one.measures for one in first.standings]
         assert [one.matrix for one in again.standings] == [one.matrix for one in first.standings]
-        more = (*_contest().contenders, Contender(name="once", learner=WarmStart(passes=1)))
-        bench(_contest(contenders=more, seeds=3), clock=CLOCK, ledger=ledger)
+        more = (*_experiment().contenders, Contender(name="once", learner=WarmStart(passes=1)))
+        bench(_experiment(contenders=more, seeds=3), clock=CLOCK, ledger=ledger)
         assert len(ledger.facts("", Experimented)) == 4 + 2 + 3
-        bench(_contest(estimator=linear.SGDClassifier(loss="log_loss", alpha=0.1)), clock=CLOCK, ledger=ledger)
+        bench(_experiment(estimator=linear.SGDClassifier(loss="log_loss", alpha=0.1)), clock=CLOCK, ledger=ledger)
         assert len(ledger.facts("", Experimented)) == 9 + 4
 
 
 def test_an_experiment_can_be_read_again(tmp_path: Path) -> None:
     """What the ledger holds of an experiment gives the same standings, NaN included."""
     with closing(Ledger(tmp_path / "ledger.db")) as ledger:
-        found = bench(_contest(scenario=TimeIncremental(1), name="one"), clock=CLOCK, ledger=ledger)
-        bench(_contest(), clock=CLOCK, ledger=ledger)
+        found = bench(_experiment(scenario=TimeIncremental(1), name="one"), clock=CLOCK, ledger=ledger)
+        bench(_experiment(), clock=CLOCK, ledger=ledger)
         one, other = experiments(ledger)
         assert (one.name, other.name) == ("one", "corners")
         assert one.standing("naive").measures["ACC"] == found.standing("naive").measures["ACC"]
@@ -76,8 +76,8 @@ def test_an_experiment_can_be_read_again(tmp_path: Path) -> None:
 def test_processes_give_what_one_process_gives() -> None:
     """Two workers find what none finds, whatever order the runs end in."""
     told: list[int] = []
-    here = bench(_contest(), clock=CLOCK)
-    there = bench(_contest(), clock=CLOCK, workers=2, tell=lambda found: told.append(found.done))
+    here = bench(_experiment(), clock=CLOCK)
+    there = bench(_experiment(), clock=CLOCK, workers=2, tell=lambda found: told.append(found.done))
     assert [one.matrix for one in there.standings] == [one.matrix for one in here.standings]
     assert told == [0, 1, 2, 3, 4]
 
@@ -114,34 +114,34 @@ def test_a_learner_that_fails_is_ranked_last_and_tried_again(tmp_path: Path) -> 
     """A failure is a fact with its reason, stops nobody else, and is not taken for a result the next time."""
     failing = Contender(name="dies", learner=Dies())
     with closing(Ledger(tmp_path / "ledger.db")) as ledger:
-        contest = _contest(contenders=(failing, *_contest().contenders), seeds=1)
-        found = bench(contest, clock=CLOCK, ledger=ledger, workers=2)
+        experiment = _experiment(contenders=(failing, *_experiment().contenders), seeds=1)
+        found = bench(experiment, clock=CLOCK, ledger=ledger, workers=2)
         assert found.standings[-1].name == "dies"
         assert found.standings[-1].failed == 1
         assert "-9" in found.standings[-1].reason
-        bench(contest, clock=CLOCK, ledger=ledger, workers=2)
+        bench(experiment, clock=CLOCK, ledger=ledger, workers=2)
         codes = [row.fact.code for row in ledger.facts("", Experimented) if row.fact.name == "dies"]
         assert codes == ["killed", "killed"]
 
 
 def test_code_of_ones_own_is_part_of_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Editing the file of one's own learner makes a run another run."""
-    contest = _contest()
+    experiment = _experiment()
     mine = Contender(name="mine", learner=Dies())
-    before = contest.key(mine, 0)
-    assert before == contest.key(mine, 0)
-    assert before != contest.key(mine, 1)
+    before = experiment.key(mine, 0)
+    assert before == experiment.key(mine, 0)
+    assert before != experiment.key(mine, 1)
     changed = tmp_path / "changed.py"
     changed.write_text("# other code")
     monkeypatch.setattr("inspect.getsourcefile", lambda cls: str(changed))
-    assert contest.key(mine, 0) != before
-    assert contest.key(contest.contenders[0], 0) == _contest().key(contest.contenders[0], 0)
+    assert experiment.key(mine, 0) != before
+    assert experiment.key(experiment.contenders[0], 0) == _experiment().key(experiment.contenders[0], 0)
 
 
 def test_names_must_differ_and_seeds_be_some() -> None:
     """Two contenders of one name, or no seed, are refused."""
-    one = _contest().contenders[0]
+    one = _experiment().contenders[0]
     with pytest.raises(Invalid, match="a name of its own"):
-        _contest(contenders=(one, replace(one, together=True)))
+        _experiment(contenders=(one, replace(one, together=True)))
     with pytest.raises(Invalid, match="seeds"):
-        _contest(seeds=0)
+        _experiment(seeds=0)

@@ -16,7 +16,7 @@ from keepfit.edge.commands.options import places_of, stored
 
 if TYPE_CHECKING:
     from keepfit.core.places import Places
-    from keepfit.loop.bench import Contest
+    from keepfit.loop.bench import Experiment
     from keepfit.loop.standings import Benched
     from keepfit.store.ledger import Ledger
 
@@ -46,14 +46,16 @@ def bench(learners: tuple[str, ...], as_json: bool, html: Path | None, store: Pa
 
     Where this directory has a store, every run is recorded in it, and what has been run is not run again.
     """
-    from keepfit.edge.bench_asked import contest_of
+    from keepfit.edge.bench_asked import experiment_of
     from keepfit.edge.bench_screen import live, show
 
     places = places_of(store)
-    contest = contest_of(learners, on=given["on"], data=given["data"], label=given["label"], seeds=given["seeds"],
-                         estimator=given["estimator"])  # fmt: skip
+    experiment = experiment_of(
+        learners, on=given["on"], data=given["data"], label=given["label"], seeds=given["seeds"],
+        estimator=given["estimator"],
+    )  # fmt: skip
     with _ledger(places) as ledger, live(quiet=as_json) as tell:
-        found = _benched(contest, ledger, given["workers"], tell)
+        found = _benched(experiment, ledger, given["workers"], tell)
     if html is not None:
         from keepfit.edge.bench_page import page
 
@@ -65,7 +67,7 @@ def bench(learners: tuple[str, ...], as_json: bool, html: Path | None, store: Pa
         if html is not None:
             click.echo(f"wrote {html}")
     if given["then"] is not None:
-        _deploy(contest, found, learners, given["then"][1], places)
+        _deploy(experiment, found, learners, given["then"][1], places)
     sys.exit(1 if any(one.failed for one in found.standings) else 0)
 
 
@@ -103,12 +105,12 @@ def _ledger(places: Places) -> Iterator[Ledger | None]:
         yield ledger
 
 
-def _benched(contest: Contest, ledger: Ledger | None, workers: int, tell: Any) -> Benched:
+def _benched(experiment: Experiment, ledger: Ledger | None, workers: int, tell: Any) -> Benched:
     from keepfit.core.clock import SystemClock
     from keepfit.loop.bench import bench as run
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return run(contest, clock=SystemClock(), ledger=ledger, workers=workers or cores, tell=tell)
+    return run(experiment, clock=SystemClock(), ledger=ledger, workers=workers or cores, tell=tell)
 
 
 def _print_json(found: Benched) -> None:
@@ -119,14 +121,14 @@ def _print_json(found: Benched) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(to_plain(found)), indent=1).decode())
 
 
-def _deploy(contest: Contest, found: Benched, learners: tuple[str, ...], service: str, places: Places) -> None:
+def _deploy(experiment: Experiment, found: Benched, learners: tuple[str, ...], service: str, places: Places) -> None:
     """Give the service the best of the learners that were asked for; baselines that nobody named cannot win."""
     import getpass
 
     from keepfit.edge.bench_deploy import deploy, winner
 
-    chosen = winner(contest, found, learners)
-    done = deploy(chosen, service, places, experiment=contest.name, actor=getpass.getuser())
+    chosen = winner(experiment, found, learners)
+    done = deploy(chosen, service, places, experiment=experiment.name, actor=getpass.getuser())
     click.echo(f"{service}: {'changed' if done.changed else 'nothing changed'}, next update by {chosen.name}")
     for line in done.changes:
         click.echo(f"  {line}")
