@@ -83,14 +83,14 @@ def native(places: Places) -> Digest:
         return _kept(places, directory, replace(BINARY, runtime="sklearn"), {"x": X[:8]}, outputs)
 
 
-def weighty(places: Places, seed: int, layers: int = LAYERS) -> Digest:
-    """An ONNX graph of so many square layers, 10 MB each; what it predicts is of no interest."""
+def weighty(places: Places, seed: int, layers: int = LAYERS, side: int = SIDE) -> Digest:
+    """An ONNX graph of so many square layers, 10 MB each by default; what it predicts is of no interest."""
     import onnx
     import onnxruntime
 
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        onnx.save(_layered(np.random.default_rng(seed), layers), directory / "model.onnx")
+        onnx.save(_layered(np.random.default_rng(seed), layers, side), directory / "model.onnx")
         X, _ = place.data()
         session = onnxruntime.InferenceSession(directory / "model.onnx", providers=["CPUExecutionProvider"])
         said = session.run(["prediction", "probability"], {"x": X[:2]})
@@ -99,10 +99,10 @@ def weighty(places: Places, seed: int, layers: int = LAYERS) -> Digest:
         return _kept(places, directory, BINARY, {"x": X[:2]}, outputs)
 
 
-def _layered(random: np.random.Generator, layers: int) -> Any:
+def _layered(random: np.random.Generator, layers: int, side: int) -> Any:
     from onnx import TensorProto, helper, numpy_helper
 
-    sizes = [place.WIDTH, *[SIDE] * (layers + 1), 1]
+    sizes = [place.WIDTH, *[side] * (layers + 1), 1]
     weights = [random.normal(0, 1 / np.sqrt(a), (a, b)).astype(np.float32) for a, b in pairwise(sizes)]
     constants = [numpy_helper.from_array(w, f"w{i}") for i, w in enumerate(weights)]
     constants += [

@@ -23,6 +23,7 @@ from keepfit.core.errors import KeepfitError, MissingExtra, Unavailable
 from keepfit.core.facts import Failed
 from keepfit.core.places import Places
 from keepfit.edge.apply import declared, locked, record
+from keepfit.edge.guard import Guarded
 from keepfit.edge.status import Histories
 from keepfit.edge.telling import sentence
 from keepfit.loop.executors import ProcessExecutor
@@ -81,7 +82,7 @@ def _hands(places: Places, settings: Settings) -> Hands:
         places=places,
         ledger=Ledger(places.ledger),
         clock=clock_from(settings.clock or None),
-        executor=ProcessExecutor(places),
+        executor=Guarded(ProcessExecutor(places), places),
         target=target,
         new_id=lambda: uuid.uuid4().hex[:12],
     )

@@ -35,6 +35,7 @@ from keepfit.serve.capture import Capture, Limits, ticker
 from keepfit.serve.events import Events
 from keepfit.serve.http import Door
 from keepfit.serve.intake import Intake
+from keepfit.serve.latency import Latency
 from keepfit.serve.measured import measured
 from keepfit.serve.plane import OUT_OF_LINE, Plane
 from keepfit.serve.routes import Application
@@ -99,6 +100,7 @@ class Front:
                 flush=self._capture.flush,
                 grace=_GRACE if order.workers > 1 else 0.0,
             )
+        self._latency = _latency(places.deployment(order.service))
         self._plane = Plane(
             self._slots,
             now=ticker(clock),
@@ -174,6 +176,8 @@ class Front:
         while True:
             await asyncio.sleep(1.0)
             self._plane.tally.tick()
+            if self._latency:
+                self._latency.tell(self._order.index, self._plane.tally.latest(0.99))
             self._slots.tick()
             self._door.tick()
             self._say({"counted": measured(self._plane), "pid": os.getpid()})  # for when this process is gone
@@ -270,7 +274,18 @@ class Front:
                 await asyncio.to_thread(capture.close)
         if self._events:
             await asyncio.to_thread(self._events.close)
+        if self._latency:
+            self._latency.close()
         self._plane.close()
+
+
+def _latency(deployment: Path) -> Latency | None:
+    try:
+        deployment.mkdir(parents=True, exist_ok=True)
+        return Latency(deployment / "latency")
+    except OSError as error:  # a full disk keeps nobody from answering
+        _log.error("front.latency_untold error=%s", error)
+        return None
 
 
 def _placements(plain: dict[Any, Any]) -> Placements:

@@ -17,6 +17,7 @@ from keepfit.edge.client import Client
 from keepfit.edge.desk import Desk
 from keepfit.edge.serving import Standalone, is_standing, standing
 from keepfit.edge.status import Histories, ServiceStatus, VersionStatus
+from keepfit.edge.telling import beside
 from keepfit.loop.targets import Local
 from keepfit.store.ledger import Ledger
 
@@ -87,6 +88,8 @@ def lines(one: ServiceStatus) -> list[str]:
             f"  steps    {escape(steps)}"
             + (f"  (log: keepfit logs {one.service} {one.update.run} -f)" if one.update.run else "")
         )
+    if one.beside:
+        found.append(f"  training {escape('; '.join(one.beside))}")
     found += [f"  wish     {escape(wish)}" for wish in one.waiting]
     found += [f"  {time:%m-%d %H:%M}  {escape(event)}" for time, event in one.events[-_EVENTS:]]
     return found
@@ -180,10 +183,14 @@ def show_runs(runs: Sequence[RunStatus]) -> None:
     """Print runs, the newest last."""
     rows = [("run", "step", "update", "state", "started", "seconds", "cpu", "granted or reason")]
     for run in runs:
-        told = escape(run.reason or run.granted)
+        told = escape("; ".join(filter(None, (run.reason, str(run.granted), *_beside(run)))))
         times = (f"{run.started[:10]} {run.started[11:19]}", f"{run.seconds:.1f}", f"{run.cpu_seconds:.1f}")
         rows.append((run.run, run.step, run.update, run.state, *times, told))
     _print(_aligned(rows) if runs else ["  no run yet"])
+
+
+def _beside(run: RunStatus) -> tuple[str, ...]:
+    return tuple(beside(run, run.seconds)) if run.state == "finished" else ()
 
 
 def _print(lines: Sequence[str]) -> None:

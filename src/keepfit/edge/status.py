@@ -9,9 +9,9 @@ from threading import Lock
 from typing import Any
 
 from keepfit.core.errors import NotFound
-from keepfit.core.facts import Failed, slot_called, slot_name
+from keepfit.core.facts import Failed, RunFinished, slot_called, slot_name
 from keepfit.core.nouns import Digest, Outcome, SlotName
-from keepfit.edge.telling import told
+from keepfit.edge.telling import beside, told
 from keepfit.loop.pipeline import steps_of
 from keepfit.loop.situation import Progress, Situation, fold
 from keepfit.store.ledger import Ledger
@@ -62,7 +62,10 @@ class UpdateStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceStatus:
-    """One Service at one moment. `runner` is what the runner says of itself, empty where it cannot be asked."""
+    """One Service at one moment. `runner` is what the runner says of itself, empty where it cannot be asked.
+
+    `beside` is how the last training got on beside serving, and what it was granted.
+    """
 
     service: str
     time: datetime
@@ -78,6 +81,7 @@ class ServiceStatus:
     events: tuple[tuple[datetime, str], ...] = ()
     waiting: tuple[str, ...] = ()
     runner: dict[str, Any] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
 
 
 class Histories:
@@ -137,7 +141,12 @@ def status_of(service: str, situation: Situation, *, failed: Failed | None, runn
         events=tuple(sorted(_events(situation, failed))),
         waiting=tuple(f"{request.deed} asked by {request.actor}: {request.reason}" for request in situation.requests),
         runner=runner,
+        beside=_beside(situation.trained) if situation.trained else (),
     )
+
+
+def _beside(trained: RunFinished) -> tuple[str, ...]:
+    return (str(trained.granted), *beside(trained, trained.wall_seconds))
 
 
 def _placements(situation: Situation) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -15,42 +18,20 @@ from keepfit.core.errors import KeepfitError
 from keepfit.core.imports import do_without
 from keepfit.core.places import Places
 from keepfit.core.registry import canonical, from_plain
+from keepfit.edge.aside import step_aside
 from keepfit.loop.executors import Ended
 from keepfit.loop.pipeline import Work
-
-
-def step_aside(memory: int | None, threads: int) -> str:
-    """Ask for the lowest scheduling class and the memory limit; what was really granted, in words."""
-    if hasattr(os, "SCHED_IDLE"):
-        try:
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-        except OSError:
-            os.nice(19)
-    else:
-        os.nice(19)
-    if memory:
-        import resource  # not on every platform
-
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    return granted(threads)
-
-
-def granted(threads: int) -> str:
-    """Read back what the operating system gave."""
-    idle = hasattr(os, "SCHED_IDLE") and os.sched_getscheduler(0) == os.SCHED_IDLE
-    policy = "SCHED_IDLE" if idle else f"nice {os.nice(0)}"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{policy}, {threads} thread(s), {cores} core(s), session {os.getsid(0)}"
 
 
 def main(argv: list[str]) -> int:
     """Run one step: `worker RUN_DIR STORE`."""
     folder, places = Path(argv[0]), Places(Path(argv[1]))
     work = from_plain(Work, msgspec.json.decode((folder / "request.json").read_bytes()))
-    given = step_aside(work.resources.memory, work.resources.threads)
+    given = step_aside(work.resources, runners(places))
+    _write(folder, "granted.json", given)
     print(f"step {work.step} of {work.service}: {given}", flush=True)
     began = time.monotonic()
-    if work.step != "train":  # only estimators see data frames
+    if work.step not in ("outlook", "train"):  # only estimators see data frames
         do_without("pandas")
     try:
         from keepfit.loop.steps import perform_step  # after the priority was lowered: imports cost the most
@@ -60,22 +41,42 @@ def main(argv: list[str]) -> int:
     except KeepfitError as error:
         print(f"{error.code}: {error}", flush=True)
         ended = Ended(code=error.code, reason=str(error), granted=given)
+    except MemoryError as error:
+        traceback.print_exc()
+        ended = Ended(code="memory", reason=_too_little(error, given.memory), granted=given)
     except Exception as error:  # noqa: BLE001  # user code may raise anything; it becomes the Run's failure
         traceback.print_exc()
         ended = Ended(code="raised", reason=f"{type(error).__name__}: {error}", granted=given)
-    spent = sum(os.times()[:4])
-    _write(folder, replace(ended, cpu_seconds=spent, wall_seconds=time.monotonic() - began))
+    ended = replace(ended, cpu_seconds=sum(os.times()[:4]), wall_seconds=time.monotonic() - began)
+    print(f"ended after {ended.wall_seconds:.2f} s ({ended.cpu_seconds:.2f} s of CPU) {ended.code}", flush=True)
+    _write(folder, "result.json", ended)
     return 1 if ended.code else 0
 
 
-def _write(folder: Path, ended: Ended) -> None:
-    print(f"ended after {ended.wall_seconds:.2f} s ({ended.cpu_seconds:.2f} s of CPU) {ended.code}", flush=True)
-    partial = folder / "result.json.partial"
+def runners(places: Places) -> Iterator[int]:
+    """The process ids of the store's runners."""
+    for path in places.deployment("any").parent.glob("*/runner.json"):
+        try:
+            yield int(json.loads(path.read_bytes())["pid"])
+        except (OSError, ValueError, KeyError):
+            continue  # it is being written, or was never finished
+
+
+def _too_little(error: MemoryError, memory: int | None) -> str:
+    limit = f"its limit of {memory:,} bytes" if memory is not None else "what the machine has"
+    return (
+        f"the step needs more memory than {limit} ({error or 'MemoryError'}); raise Resources.memory or take less data"
+    )
+
+
+def _write(folder: Path, name: str, thing: Any) -> None:
+    """Write a file which is there whole or not at all, whatever happens to the machine."""
+    partial = folder / f"{name}.partial"
     with partial.open("wb") as file:
-        file.write(canonical(ended))
+        file.write(canonical(thing))
         file.flush()
         os.fsync(file.fileno())
-    partial.replace(folder / "result.json")
+    partial.replace(folder / name)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,8 +23,14 @@ def threads(count: int) -> Iterator[None]:
         from threadpoolctl import threadpool_limits
     except ImportError as error:
         raise MissingExtra("threadpoolctl", "sklearn") from error
-    with threadpool_limits(limits=max(1, count)):
+    with threadpool_limits(limits=fitting(count)):
         yield
+
+
+def fitting(count: int) -> int:
+    """As many threads as are asked, at most one for every processor that this process may use."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(count, there))
 
 
 def answers(estimator: Any, specification: Specification, inputs: Arrays) -> Arrays:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 import msgspec
 
 from keepfit.core.errors import KeepfitError
-from keepfit.core.nouns import Digest
+from keepfit.core.nouns import Conditions, Digest, Interference, Resources
 from keepfit.core.places import Places
 from keepfit.core.registry import canonical, from_plain
 from keepfit.loop.pipeline import Made, Work
@@ -22,13 +23,19 @@ from keepfit.loop.pipeline import Made, Work
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a Run ended. `code` and `reason` are empty when it ended well; `lost` is the code of a vanished worker."""
+    """How a Run ended. `code` and `reason` are empty when it ended well; `lost` is the code of a vanished worker.
+
+    `yields`, `held` and `interference` are what `RunFinished` has by these names.
+    """
 
     outputs: dict[str, Digest] = field(default_factory=dict)
     result: dict[str, Any] = field(default_factory=dict)
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
-    granted: str = ""
+    granted: Conditions | str = ""
+    yields: int = 0
+    held: float = 0.0
+    interference: tuple[Interference, ...] = ()
     code: str = ""
     reason: str = ""
 
@@ -56,7 +63,8 @@ class Executor(Protocol):
 class ProcessExecutor:
     """Each Run in its own process, which lowers its own priority (see `keepfit.edge.worker`).
 
-    Workers stay in this process session: with the kernel's autogroup on, priorities only act within one.
+    Workers stay in this process session: with the kernel's autogroup on, priorities only act within one. Each has a
+    process group of its own, so that a signal reaches the processes it started, too.
     """
 
     def __init__(self, places: Places) -> None:
@@ -68,23 +76,26 @@ class ProcessExecutor:
         folder = self._places.run(run)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "request.json").write_bytes(canonical(work))
-        threads = str(max(1, work.resources.threads))
-        capped = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
-        environment = {**os.environ, **dict.fromkeys(capped, threads), "PYTHONUNBUFFERED": "1"}
+        own = {**os.environ, **environment(work.resources), "PYTHONUNBUFFERED": "1"}
         command = [sys.executable, "-m", "keepfit.edge.worker", str(folder), str(self._places.root)]
         with (folder / "log").open("ab") as log:
-            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+            child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=own, process_group=0
+            )
         self._children[run] = child
         return child.pid
 
     def poll(self, run: str, process: int) -> Ended | None:
         """Read the result, or find out that the worker is gone without one."""
-        if self._is_alive(run, process):
+        if self.is_alive(run, process):
             return None
+        folder = self._places.run(run)
+        _leave_group(folder)
         lost = Ended(code="lost", reason=f"the worker (process {process}) ended without a result")
-        return read_result(self._places.run(run)) or lost
+        return read_result(folder) or lost
 
-    def _is_alive(self, run: str, process: int) -> bool:
+    def is_alive(self, run: str, process: int) -> bool:
+        """Whether the worker of a Run, whoever started it, is still there."""
         child = self._children.get(run)
         if child is not None:
             if child.poll() is None:
@@ -99,8 +110,8 @@ class ProcessExecutor:
 
     def stop(self, run: str, process: int) -> None:
         """Terminate the worker, whoever started it."""
-        if self._is_alive(run, process):
-            os.kill(process, signal.SIGTERM)
+        if self.is_alive(run, process):
+            signalled(process, signal.SIGTERM, signal.SIGCONT)
         child = self._children.pop(run, None)
         if child is not None:
             _reap(child)
@@ -108,17 +119,63 @@ class ProcessExecutor:
     def close(self) -> None:
         """Terminate the workers this process started."""
         for child in self._children.values():
-            child.terminate()
+            signalled(child.pid, signal.SIGTERM, signal.SIGCONT)
         for child in self._children.values():
             _reap(child)
         self._children.clear()
+
+
+def signalled(process: int, *numbers: signal.Signals) -> None:
+    """Send signals to a worker and the processes it started; one that stands still takes SIGTERM with the SIGCONT."""
+    with contextlib.suppress(ProcessLookupError):
+        for number in numbers:
+            if os.getpgid(process) == process:
+                os.killpg(process, number)
+            else:
+                os.kill(process, number)
+
+
+def threads_for(resources: Resources) -> int:
+    """The threads a Run may have: below the processors there are, so that one is always left to those who answer."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(resources.threads, there - 1))
+
+
+def environment(resources: Resources) -> dict[str, str]:
+    """What numerical libraries read when they are loaded: how many threads, which part of which GPU."""
+    capped = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+    gpu = resources.gpu
+    seen = {"CUDA_VISIBLE_DEVICES": gpu.device if gpu else ""}
+    share = {"CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": str(gpu.share)} if gpu else {}
+    return {**dict.fromkeys(capped, str(threads_for(resources))), **seen, **share}
+
+
+def read_granted(folder: Path) -> Conditions | None:
+    """What the worker of a Run was granted, as soon as it has asked; None before that."""
+    try:
+        return from_plain(Conditions, msgspec.json.decode((folder / "granted.json").read_bytes()))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def leave_group(path: str) -> None:
+    """Take away the control group of a worker that is gone."""
+    if path:
+        with contextlib.suppress(OSError):  # it was never made, or somebody else took it away
+            Path(path).rmdir()
+
+
+def _leave_group(folder: Path) -> None:
+    granted = read_granted(folder)
+    if granted:
+        leave_group(granted.cgroup)
 
 
 def _reap(child: subprocess.Popen[bytes]) -> None:
     try:
         child.wait(timeout=5)
     except subprocess.TimeoutExpired:
-        child.kill()
+        signalled(child.pid, signal.SIGKILL)
         child.wait()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,11 +11,14 @@ import msgspec
 
 from keepfit.core.errors import KeepfitError, Unavailable
 from keepfit.core.facts import Fact, Failed, RunStarted
-from keepfit.core.nouns import Digest
+from keepfit.core.nouns import Digest, Resources
 from keepfit.core.registry import from_plain
 from keepfit.core.service import Specification
+from keepfit.loop.executors import threads_for
+from keepfit.loop.intents import Run
 from keepfit.loop.perform import Hands, perform, settle
 from keepfit.loop.plan import plan
+from keepfit.loop.share import Waiting, share
 from keepfit.loop.situation import Situation, at, fold
 from keepfit.store.streams import Stream
 
@@ -23,12 +27,16 @@ _ASK_AGAIN = 1.0  # seconds between two questions to a runner about what it serv
 
 @dataclass
 class _Held:
-    """What the loop keeps of one Service between turns; all of it can be read again from the store."""
+    """What the loop keeps of one Service between turns; all of it can be read again from the store.
+
+    `wants` is the Specification by which it wants to train now.
+    """
 
     situation: Situation
     stream: Stream
     deployed: int | None = None
     asked: float = -_ASK_AGAIN
+    wants: Specification | None = None
     specifications: dict[Digest, Specification] = field(default_factory=dict)
 
 
@@ -47,7 +55,7 @@ class Loop:
         for service, held in list(self._held.items()):
             if held.situation.applied is not None:
                 moved |= self._turn(service, held)
-        return moved
+        return self._share() or moved
 
     def situation(self, service: str) -> Situation:
         """The situation of a Service as the last turn saw it."""
@@ -67,6 +75,7 @@ class Loop:
 
     def _turn(self, service: str, held: _Held) -> bool:
         hands = self._hands
+        held.wants = None
         if self._settle(held):
             return True
         self._ensure(service, held)
@@ -81,9 +90,27 @@ class Loop:
         specification = self._specification(held)
         moved = False
         for intent in plan(held.situation, specification):
+            if isinstance(intent, Run) and intent.step == "train":
+                held.wants = specification
+                continue
             moved |= perform(intent, held.situation, specification, hands)
         if moved:
             held.asked = -_ASK_AGAIN
+        return moved
+
+    def _share(self) -> bool:
+        """Begin the trainings whose turn it is, or the outlooks by which that is told."""
+        wishes = [_waiting(service, held) for service, held in self._held.items() if held.wants]
+        taken = sum(threads_for(_resources(held)) for held in self._held.values() if _trains(held))
+        cores = threads_for(Resources(threads=sys.maxsize)) + 1
+        deeds = share(wishes, taken=taken, cores=cores, now=self._hands.clock.now())
+        moved = False
+        for step, services in (("outlook", deeds.outlook), ("train", deeds.train)):
+            for service in services:
+                held = self._held[service]
+                assert held.wants is not None  # noqa: S101  # only who wants to train is chosen
+                moved |= perform(Run(step), held.situation, held.wants, self._hands)
+                held.asked = -_ASK_AGAIN
         return moved
 
     def _settle(self, held: _Held) -> bool:
@@ -145,3 +172,30 @@ class Loop:
     def close(self) -> None:
         """End what is under way; a later loop starts it again."""
         self._hands.executor.close()
+
+
+def _waiting(service: str, held: _Held) -> Waiting:
+    update, wanted = held.situation.update, held.wants
+    assert update is not None  # noqa: S101  # only an open update trains
+    assert wanted is not None  # noqa: S101  # the caller looked
+    looked = update.done.get("outlook")
+    known = looked.result if looked else {}
+    return Waiting(
+        service=service,
+        threads=threads_for(wanted.service.recipe.resources),
+        since=update.opened.time,
+        gain=known.get("gain"),
+        cpu_seconds=known.get("cpu_seconds"),
+        lacks=not held.situation.live,
+    )
+
+
+def _trains(held: _Held) -> bool:
+    update = held.situation.update
+    return bool(update and update.running and update.running.step in ("outlook", "train"))
+
+
+def _resources(held: _Held) -> Resources:
+    update = held.situation.update
+    known = held.specifications.get(update.opened.specification) if update else None
+    return known.service.recipe.resources if known else Resources()

@@ -135,6 +135,19 @@ class Tally:
         total = sum(counts)
         return [self._quantile(counts, share * total) if total else None for share in shares]
 
+    def latest(self, share: float, least: int = 100) -> float | None:
+        """Seconds below which this share of the latest answers stayed; None without any.
+
+        Counted are as few whole seconds as hold `least` answers, at most nine: of fewer, p99 is the slowest.
+        """
+        counts, total = [0] * _SIZE, 0
+        for second in reversed(self._recent[:-1]):
+            counts = [a + b for a, b in zip(counts, second, strict=True)]
+            total = sum(counts)
+            if total >= least:
+                break
+        return self._quantile(counts, share * total) if total else None
+
     def _quantile(self, counts: list[int], rank: float) -> float:
         seen = 0
         for place, count in enumerate(counts):

@@ -25,6 +25,8 @@ _VALUES: dict[str, Any] = {
     "tuple[str, ...]": ("a change",),
     "tuple[Ruling, ...]": (Ruling("Floor", Outcome.PASS, "auc is 0.9"),),
     "tuple[Measurement, ...]": (),
+    "tuple[Digest, ...]": ("digest",),
+    "tuple[Interference, ...]": (),
     "tuple[Finding, ...]": (Finding("x", FindingKind.DRIFT, Severity.WARNING, 0.5, 0.1, "'x' moved"),),
 }
 

@@ -18,9 +18,9 @@ import pandas as pd
 from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
+from keepfit.edge.aside import last_in_line
 from keepfit.edge.demo.flights import FEATURES, Year, load
 from keepfit.edge.demo.service import flights
-from keepfit.edge.worker import step_aside
 
 _JANUARY = 0  # the task of the frozen model, beside those of the months
 
@@ -68,7 +68,7 @@ def _processes(count: int, *, aside: bool) -> ProcessPoolExecutor:
 def _begin(aside: bool) -> None:
     threadpool_limits(1)  # on a busy machine OpenMP's threads wait for each other, spinning, for minutes
     if aside:
-        step_aside(None, 1)
+        last_in_line([])
 
 
 def _answers(task: int) -> Answers:
