@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
-from keepfit.core.errors import MissingExtra
+from keepfit.core.errors import MissingExtra, Refused
 
 
 def cloned(estimator: Any) -> Any:
@@ -24,6 +25,21 @@ def seeded(estimator: Any, seed: int) -> Any:
 def threaded(estimator: Any, threads: int) -> Any:
     """Make every `n_jobs` the user set, however deep, `threads`; the estimator itself is changed and returned."""
     return _set_where(estimator, "n_jobs", threads, unset=False)
+
+
+def weighed_by(estimator: Any) -> str:
+    """The argument of `fit` that brings rows' weights to the last step, however deep; Refused where it takes none."""
+    path, last = [], estimator
+    while hasattr(last, "steps"):
+        name, last = last.steps[-1]
+        path.append(name)
+    fit = getattr(last, "fit", None)
+    if fit is None or "sample_weight" not in inspect.signature(fit).parameters:
+        raise Refused(
+            f"{type(last).__name__}.fit takes no sample_weight, so older rows cannot weigh less; give the Recipe a "
+            "window, or take an estimator that weighs rows"
+        )
+    return "__".join([*path, "sample_weight"])
 
 
 def _set_where(estimator: Any, parameter: str, value: int, *, unset: bool) -> Any:

@@ -85,5 +85,5 @@ def _write(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:
         for name in sorted(arrays):
             content = io.BytesIO()
-            np.save(content, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+            np.save(content, np.asarray(arrays[name], order="C"), allow_pickle=False)
             file.writestr(zipfile.ZipInfo(f"{name}.npy", _EPOCH), content.getvalue())

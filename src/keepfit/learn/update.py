@@ -12,16 +12,20 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from keepfit.core.errors import KeepfitError, Refused
+from keepfit.core.errors import KeepfitError, Refused, StorageFault
 from keepfit.core.nouns import RECORD_ID, Base, Bundle, Learnt, Lesson, Task
+from keepfit.core.own import Own
 from keepfit.core.protocols import Learner
 from keepfit.core.service import Specification
 from keepfit.learn import bundles
 from keepfit.learn import memory as memories
 from keepfit.learn.estimators import cloned, threaded
 from keepfit.learn.learners import Refit, WarmStart
-from keepfit.learn.native import threads
-from keepfit.learn.tables import arrays, frame, labels
+from keepfit.learn.lessons import newest
+from keepfit.learn.native import fitting, own_classes, threads
+from keepfit.learn.tables import arrays, frame, labels, numpy_type
+
+_OTHER = "another_signature"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +50,13 @@ def update(
     """Learn from the rows of `train` as the Recipe says, write the whole Bundle directory, and what is remembered.
 
     Raises Refused where nothing can be learnt: no rows, one class only, an estimator that raises, answers that are not
-    finite, a memory that another learner wrote.
+    finite or do not fit the Signature, a memory that another learner wrote. StorageFault where the disk has no room.
     """
     recipe = specification.service.recipe
     y = labels(train, specification.label)
     _check_labels(specification, y)
     learner: Learner = recipe.learner or (WarmStart() if recipe.base is Base.WARM else Refit())
+    learner = learner.made() if isinstance(learner, Own) else learner
     goes_on = recipe.base is Base.WARM or not isinstance(learner, Refit)
     kind = type(learner).__name__
     with threads(recipe.resources.threads):
@@ -61,17 +66,22 @@ def update(
             ids=tuple(train[RECORD_ID].to_pylist()) if RECORD_ID in train.column_names else (),
             classes=specification.classes,
             parent=opened(folders.parent) if folders.parent is not None and goes_on else None,
-            memory=memories.load(folders.memory, kind) if folders.memory is not None else None,
+            memory=memories.load(folders.memory, kind) if folders.memory is not None and goes_on else None,
             seed=recipe.seed,
             checkpoint=folders.checkpoint,
         )
         learnt = _learnt(specification, learner, estimator, lesson)
         threaded(learnt.model, 1)  # predictions are asked for row by row: starting threads costs more than it gives
-        if learnt.memory is not None:
-            memories.save(learnt.memory, folders.left)
-        return bundles.make(
-            learnt.model, specification, train=train, holdout=holdout, code=folders.code, into=folders.into
-        )
+        try:
+            if learnt.memory is not None:
+                memories.save(learnt.memory, folders.left)
+            return bundles.make(
+                learnt.model, specification, train=train, holdout=holdout, code=folders.code, into=folders.into
+            )
+        except OSError as error:
+            raise StorageFault(
+                f"the candidate cannot be written to {folders.into.parent}: {error}; make room"
+            ) from error
 
 
 def _check_labels(specification: Specification, y: NDArray[Any]) -> None:
@@ -92,7 +102,7 @@ def _check_labels(specification: Specification, y: NDArray[Any]) -> None:
 
 
 def _learnt(specification: Specification, learner: Learner, estimator: Any, lesson: Lesson) -> Learnt:
-    allowed = specification.service.recipe.resources.threads
+    allowed = fitting(specification.service.recipe.resources.threads)
     prepared = threaded(cloned(estimator), allowed)
     if lesson.parent is not None:
         threaded(lesson.parent, allowed)
@@ -102,9 +112,29 @@ def _learnt(specification: Specification, learner: Learner, estimator: Any, less
         raise
     except Exception as error:
         raise Refused(f"{type(estimator).__name__} could not learn: {type(error).__name__}: {error}") from error
-    if specification.task is not Task.REGRESSION and not hasattr(learnt.model, "classes_"):
-        raise Refused(f"{type(learnt.model).__name__} has no classes_ after fitting; classifiers need it")
+    _check_signature(specification, learnt.model, lesson)
     return learnt
+
+
+def _check_signature(specification: Specification, model: Any, lesson: Lesson) -> None:
+    """What a learner returns must answer what the Service promises: its classes, or numbers, one per row."""
+    name, few = type(model).__name__, newest(lesson, 5)
+    if specification.task is not Task.REGRESSION:
+        if not hasattr(model, "classes_"):
+            raise Refused(f"{name} has no classes_ after fitting; classifiers need it")
+        foreign = [one for one in own_classes(model) if one not in specification.classes]
+        if foreign:
+            promised = list(specification.classes)
+            raise Refused(f"{name} tells classes {foreign[:5]}, the Signature promises {promised}", code=_OTHER)
+    try:
+        said = np.asarray(model.predict(few.X))
+        said.reshape(-1).astype(numpy_type(specification.outputs[0].dtype))
+    except Exception as error:
+        raise Refused(
+            f"{name} cannot answer rows of this Service ({type(error).__name__}: {error})", code=_OTHER
+        ) from error
+    if said.size != len(few.y):
+        raise Refused(f"{name} answers {len(few.y)} rows with shape {said.shape}, expected one each", code=_OTHER)
 
 
 def opened(directory: Path) -> Any:

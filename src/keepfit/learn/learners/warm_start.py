@@ -9,17 +9,20 @@ from typing import Any
 import numpy as np
 
 from keepfit.core.errors import Refused
-from keepfit.core.nouns import Learnt, Lesson
+from keepfit.core.nouns import Learnt, Lesson, Memory
+from keepfit.learn.boosters import continued, is_booster
 from keepfit.learn.learners.refit import Refit
+from keepfit.learn.lessons import SEEN, part, seen, unseen
 
 
 @dataclass(frozen=True)
 class WarmStart:
     """Go on from the parent: its preprocessing stays as fitted, its last step learns the new rows on top.
 
-    A step with `partial_fit` makes `passes` passes over the rows; a forest, or gradient boosting, grows `trees` more
-    trees on them. A forest with more than `most` trees drops its oldest. Without a parent it is an ordinary fit.
-    Raises Refused for estimators that cannot go on, saying why.
+    New are rows that were not in the lesson before, where Records have ids. A step with `partial_fit` makes `passes`
+    passes over them, in random order unless it wants them `in_order`; a forest, gradient boosting, an xgboost or a
+    lightgbm model grows `trees` more trees on them. A forest with more than `most` trees drops its oldest. Without a
+    parent it is an ordinary fit. Raises Refused for estimators that cannot go on, saying why.
     """
 
     passes: int = 1
@@ -28,22 +31,34 @@ class WarmStart:
 
     def learn(self, estimator: Any, lesson: Lesson) -> Learnt:
         """A copy of the parent that has also learnt the lesson; `estimator` fitted where there is no parent."""
+        memory = Memory(type(self).__name__, arrays={SEEN: seen(lesson.ids)}) if lesson.ids else None
         if lesson.parent is None:
-            return Refit().learn(estimator, lesson)
+            return Learnt(Refit().learn(estimator, lesson).model, memory)
+        new = part(lesson, unseen(lesson))
         grown = copy.deepcopy(lesson.parent)
-        final, given = _final(grown, lesson.X)
-        _known_classes(final, lesson.y)
-        if hasattr(final, "partial_fit"):
-            self._pass_over(final, given, lesson.y, lesson.seed)
-        else:
-            self._grow(final, given, lesson.y, lesson.seed)
-        return Learnt(grown)
+        return Learnt(self._grown(grown, new) if len(new.y) else grown, memory)
 
-    def _pass_over(self, final: Any, X: Any, y: Any, seed: int) -> None:
+    def _grown(self, grown: Any, new: Lesson) -> Any:
+        final, given = _final(grown, new.X)
+        if hasattr(final, "partial_fit"):
+            self._pass_over(final, given, new)
+            return grown
+        _known_classes(final, new.y)
+        if is_booster(final):
+            more = continued(final, given, new.y, trees=self.trees, most=self.most, seed=new.seed)
+            return more if final is grown else grown
+        self._grow(final, given, new.y, new.seed)
+        return grown
+
+    def _pass_over(self, final: Any, given: Any, new: Lesson) -> None:
         from sklearn.utils import shuffle
 
+        if getattr(final, "in_order", False):
+            final.partial_fit(given, new.y)
+            return
+        _known_classes(final, new.y)
         for turn in range(self.passes):
-            final.partial_fit(*shuffle(X, y, random_state=seed + turn))
+            final.partial_fit(*shuffle(given, new.y, random_state=new.seed + turn))
 
     def _grow(self, final: Any, X: Any, y: Any, seed: int) -> None:
         name = type(final).__name__
@@ -73,7 +88,10 @@ class WarmStart:
             final.estimators_ = final.estimators_[surplus:]
             final.set_params(n_estimators=len(final.estimators_))
             return
-        raise Refused(f"{name} would have {self.most + surplus} trees, more than `most`={self.most}; use Refit() once")
+        raise Refused(
+            f"{name} would have {self.most + surplus} trees, more than `most`={self.most}; use Refit() once",
+            code="grown_too_large",
+        )
 
 
 def _final(estimator: Any, X: Any) -> tuple[Any, Any]:
