@@ -48,7 +48,7 @@ def foreign(graph: Graph, estimator: Any, columns: Columns) -> list[str]:
             )
     except Exception as error:
         raise Unconvertible(f"{type(estimator).__name__}: {type(error).__name__}: {error}") from error
-    return _spliced(graph, model.graph, graph.matrix(columns, kind).name)
+    return spliced(graph, model.graph, graph.matrix(columns, kind).name)
 
 
 @cache
@@ -117,8 +117,8 @@ def _handed_over(graph: Graph, container: Any, made: list[str], outputs: list[An
     container.node_domain_version_pair_sets |= {("", OPSET), ("ai.onnx.ml", ML_OPSET)}
 
 
-def _spliced(graph: Graph, part: Any, given: str) -> list[str]:
-    """Copy the nodes of a graph in, under fresh names."""
+def spliced(graph: Graph, part: Any, given: str) -> list[str]:
+    """Copy the nodes of an ONNX graph with one input in, under fresh names; the names of its outputs."""
     names = {part.input[0].name: given, "": ""}
     for constant in part.initializer:
         names[constant.name] = graph.fresh(constant.name)

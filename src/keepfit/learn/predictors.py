@@ -38,6 +38,9 @@ def predictor(graph: Graph, estimator: Any, columns: Columns) -> Answer:
     emit = _EMITTERS.get(name) if ours else None
     if emit is not None:
         return emit(graph, estimator, columns)
+    if hasattr(estimator, "emit"):  # an estimator that knows its own form
+        emitted: Answer = estimator.emit(graph, columns)
+        return emitted
     outputs = foreign(graph, estimator, columns)
     if hasattr(estimator, "classes_"):
         return Answer(label=outputs[0], probabilities=outputs[1])

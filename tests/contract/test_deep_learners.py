@@ -1,0 +1,58 @@
+"""Every registered learner that teaches a Network keeps the laws of deep learners, with room and with little."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+from keepfit.core import registry
+from keepfit.core.nouns import Learnt, Lesson
+from keepfit.core.protocols import Learner
+from keepfit.learn.learners.fine_tune import FineTune
+from keepfit.testing.deep import check_deep_learner
+
+
+def deep_learners() -> list[Learner]:
+    """Each with its defaults; those that remember rows also with room for fewer than a lesson has."""
+    found: list[Learner] = []
+    for name in registry.names("keepfit.learners"):
+        kind = registry.load("keepfit.learners", name)
+        if issubclass(kind, FineTune):
+            found.append(kind())
+            bounded = any(field.name == "rows" for field in fields(kind))
+            found += [kind(rows=60)] if bounded else []
+    return found
+
+
+@pytest.mark.parametrize("learner", deep_learners(), ids=repr)
+def test_laws(learner: Learner) -> None:
+    """It repeats itself, leaves alone what it is given, keeps its bounds, and goes on where it was stopped."""
+    check_deep_learner(learner)
+
+
+class Scribbling(FineTune):
+    """A learner that changes the rows it is given."""
+
+    def learn(self, estimator: Any, lesson: Lesson) -> Learnt:
+        lesson.X["a"] += 1
+        return super().learn(estimator, lesson)
+
+
+class Forgetful(FineTune):
+    """A learner that begins anew when it was interrupted, elsewhere."""
+
+    def learn(self, estimator: Any, lesson: Lesson) -> Learnt:
+        resumed = lesson.checkpoint is not None and any(lesson.checkpoint.iterdir())
+        return super().learn(estimator, replace(lesson, seed=lesson.seed + resumed, checkpoint=None))
+
+
+@pytest.mark.parametrize(("wrong", "sentence"), [(Scribbling(), "changes the lesson"), (Forgetful(), "continued")])
+def test_the_laws_notice_what_breaks_them(wrong: Learner, sentence: str) -> None:
+    """The suite itself fails on a learner that scribbles, or forgets where it was."""
+    with pytest.raises(AssertionError, match=sentence):
+        check_deep_learner(wrong)
