@@ -3,12 +3,15 @@
 Two models of one Signature take turns in a runner with capture on; every answer must name a Version, come from that
 Version's model to the last digit, and, when asked after a swap was acknowledged, from no earlier Version. An answer
 counts as swapping when any of its time lies between an order and its acknowledgement; steady are the seconds before
-the first and after the last swap. The peer is MLServer (in process) reloading its model in place.
+the first and after the last swap. Memory (RSS of all the runner's processes) is the median of these same seconds before
+and after, under the same load: what waits to be written down makes it rise and fall by a tenth. The peer is MLServer
+(in process) reloading its model in place.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 import urllib.request
@@ -61,7 +64,20 @@ class Swapped:
 
     ordered: list[float] = field(default_factory=list)
     replied: list[float] = field(default_factory=list)
+    memory: list[tuple[float, float]] = field(default_factory=list)
     fault: str = ""
+
+    def watch(self, memory: Callable[[], float], over: threading.Event) -> None:
+        """Look at the memory five times a second."""
+        while not over.wait(0.2):
+            self.memory.append((time.monotonic(), memory()))
+
+    @property
+    def growth(self) -> float:
+        """Memory after the last swap over memory before the first."""
+        before = [size for at, size in self.memory if at < self.ordered[0]]
+        after = [size for at, size in self.memory if at > self.replied[-1]]
+        return float(np.median(after) / np.median(before))
 
     def run(self, swap: Callable[[int], None], count: int) -> None:
         """Order so many swaps, with a pause between them, after a calm while and with one after it."""
@@ -98,18 +114,19 @@ class Outcome:
     growth: float
 
 
-def _under_load(
-    client: Client, swap: Callable[[int], None], count: int, rss: Callable[[], float]
-) -> tuple[Answered, Swapped, float]:
-    swapped = Swapped()
+def _under_load(client: Client, swap: Callable[[int], None], count: int, process: int) -> tuple[Answered, Swapped]:
+    swapped, over = Swapped(), threading.Event()
     thread = threading.Thread(target=swapped.run, args=(swap, count))
-    before = rss()
+    looking = threading.Thread(target=swapped.watch, args=(lambda: _memory(process), over))
     thread.start()
+    looking.start()
     found = client.closed(CONNECTIONS, 2 * CALM + count * (PAUSE + 0.1), until=lambda: not thread.is_alive())
     thread.join()
+    over.set()
+    looking.join()
     if swapped.fault:
         raise RuntimeError(f"swap {len(swapped.ordered)} failed: {swapped.fault}")
-    return found, swapped, rss() / before
+    return found, swapped
 
 
 def _p99(latency: np.ndarray) -> float:
@@ -147,13 +164,14 @@ def _keepfit(places: Places, digests: list[str], bodies: list[bytes]) -> Outcome
         for turn in range(-10, 0):
             swap(turn)
         warm = Client(served.port, [request(served.path, body) for body in bodies])
-        warm.closed(CONNECTIONS, 3.0)
+        warm.closed(CONNECTIONS, either(10.0, 1.0))
         client = Client(served.port, [request(served.path, body) for body in bodies], watch.check)
-        found, swapped, growth = _under_load(client, swap, SWAPS, lambda: _memory(served.process.pid))
+        found, swapped = _under_load(client, swap, SWAPS, served.process.pid)
     due = np.concatenate([[first + 10], first + 11 + np.arange(SWAPS)])[np.searchsorted(swapped.replied, found.sent)]
     stale = int((np.array(watch.versions) < due).sum()) if len(watch.versions) == len(found.sent) else -1
     latency = found.latency
-    return Outcome(found, stale, _p99(latency[swapped.steady(found)]), _p99(latency[swapped.during(found)]), growth)
+    calm, busy = _p99(latency[swapped.steady(found)]), _p99(latency[swapped.during(found)])
+    return Outcome(found, stale, calm, busy, swapped.growth)
 
 
 def _peer(folder: Path, bodies: list[bytes]) -> Outcome:
@@ -166,9 +184,9 @@ def _peer(folder: Path, bodies: list[bytes]) -> Outcome:
 
         requests = [request(mlserver.INFER, body) for body in bodies]
         Client(port, requests).closed(CONNECTIONS, 2.0)
-        found, swapped, growth = _under_load(Client(port, requests), reload, RELOADS, lambda: 1.0)
+        found, swapped = _under_load(Client(port, requests), reload, RELOADS, os.getpid())
     latency = found.latency
-    return Outcome(found, 0, _p99(latency[swapped.steady(found)]), _p99(latency[swapped.during(found)]), growth)
+    return Outcome(found, 0, _p99(latency[swapped.steady(found)]), _p99(latency[swapped.during(found)]), 1.0)
 
 
 def run() -> list[Line]:
