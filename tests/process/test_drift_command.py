@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +35,66 @@ def test_drift_command(tmp_path: Path) -> None:
     assert "0 of 1" in january
     assert "1 of 1" in february
     assert "fare: median" in sentence
-    assert "fare: median" in (tmp_path / "page.html").read_text()
+    assert ", since 2018-02-01" in sentence
     plain = json.loads(keepfit("drift", a, moved, "--column", "fare", "--json", "--detector", "PSI").stdout)
     assert plain[0]["findings"][0]["subject"] == "fare"
+    assert plain[0]["findings"][0]["moved"]["parts"][0]["now"] > 0
     wrong = keepfit("drift", a, moved, "--detector", "Oracle")
     assert wrong.returncode in (1, 2)
     assert "no plug-in 'Oracle'" in wrong.stderr
+
+
+class _Page(HTMLParser):
+    """What a screen reader meets: headings, header cells and captions, images without a name, links into the page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def test_drift_page(tmp_path: Path) -> None:
+    """The page says what was found; headers have scopes, pictures have names, and the skip link has a goal."""
+    a, moved = write(tmp_path / "a<b>.csv", 10.0, 0), write(tmp_path / "moved.csv", 10.0, 2)
+    done = keepfit("drift", a, moved, "--by", "month", "--html", tmp_path / "page.html")
+    assert done.returncode == 0, done.stderr
+    written = (tmp_path / "page.html").read_text()
+    page = _Page()
+    page.feed(written)
+    assert "fare: median" in page.text
+    assert "a<b>.csv" in page.text
+    assert "<b>" not in written
+    assert all(one.get("scope") in ("col", "row") for one in page.of("th"))
+    assert len(page.of("caption")) == len(page.of("table")) >= 4
+    assert page.of("svg")
+    assert all(one.get("role") == "img" and one.get("aria-label") for one in page.of("svg"))
+    assert [one["href"] for one in page.of("a")] == ["#results"]
+    assert [one["id"] for one in page.of("main")] == ["results"]
+    assert len(page.of("h1")) == 1
+
+
+def test_drift_cause(tmp_path: Path) -> None:
+    """With --label the change as a whole is told by its cause; a label that is not there is named."""
+    rng = np.random.default_rng(4)
+    paths = []
+    for name, flip in (("a", 0.0), ("b", 0.5)):
+        x = rng.normal(size=3000)
+        y = (x > 0) ^ (rng.random(3000) < flip)
+        path = tmp_path / f"{name}.csv"
+        path.write_text("x,y\n" + "".join(f"{one:.4f},{int(two)}\n" for one, two in zip(x, y, strict=True)))
+        paths.append(path)
+    told = keepfit("drift", *paths, "--label", "y")
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.splitlines()[-1].startswith("cause: concept (labels or losses moved")
+    absent = keepfit("drift", *paths, "--label", "nope")
+    assert absent.returncode in (1, 2)
+    assert "there is no such column; there are ['x', 'y']" in absent.stderr

@@ -4,31 +4,43 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from keepfit.core.nouns import LABEL, LABEL_TIME, OUTPUT_PREFIX, RECORD_TIME, Bundle, Reference, Subject
+from keepfit.core.nouns import (
+    LABEL_TIME,
+    OUTPUT_PREFIX,
+    RECORD_TIME,
+    Bundle,
+    Reference,
+    Season,
+    Subject,
+)
 from keepfit.core.registry import from_plain, to_plain
 from keepfit.core.service import Monitor
-from keepfit.judge.metrics import losses
+from keepfit.loop.beside import explained, losses_of, watch_expected, watch_records
 from keepfit.loop.pipeline import Made
 from keepfit.loop.workplace import Workplace, values_of
-from keepfit.watch.monitor import watch
+from keepfit.watch.monitor import Looked, watch
+from keepfit.watch.seasons import matched, told
+
+_LOOKBACK = timedelta(weeks=8)
+"""So far back earlier rows of the same season are looked for."""
 
 
 def look(place: Workplace) -> Made:
     """Let Monitors look at the Stream; every measurement is kept, whether it fired or not."""
     parameters = place.work.parameters
     monitors = {monitor.name: monitor for monitor in place.specification.service.monitors}
+    directory = place.trees.path(place.work.inputs["bundle"])
+    bundle = from_plain(Bundle, json.loads((directory / "bundle.json").read_bytes()))
     looks = []
     for name in parameters["monitors"]:
-        monitor = monitors[name]
-        reference, window = _subjects(place, monitor)
-        measurements, findings = watch(monitor, reference, window)
+        measurements, findings = _looked(place, monitors[name], bundle)
         looks.append(
             {
                 "monitor": name,
@@ -49,33 +61,59 @@ def compact(place: Workplace) -> Made:
 Samples = dict[str, np.ndarray]
 
 
-def _subjects(place: Workplace, monitor: Monitor) -> tuple[Samples, Samples]:
-    """The reference and the window of every subject a Monitor looks at."""
-    directory = place.trees.path(place.work.inputs["bundle"])
-    bundle = from_plain(Bundle, json.loads((directory / "bundle.json").read_bytes()))
-    if monitor.on is Subject.LOSS:
-        return _losses(place, monitor, bundle)
-    if monitor.on is Subject.INPUTS:
-        names = {field.name: field.name for field in bundle.signature.inputs if not field.shape}
-    else:
-        names = {OUTPUT_PREFIX + field.name: field.name for field in bundle.signature.outputs if not field.shape}
-    since = datetime.fromisoformat(place.work.parameters["since"])
+def _looked(place: Workplace, monitor: Monitor, bundle: Bundle) -> Looked:
+    match monitor.on:
+        case Subject.LOSS:
+            return _losses(place, monitor, bundle)
+        case Subject.INPUTS | Subject.OUTPUT:
+            return _distributions(place, monitor, bundle)
+        case Subject.QUALITY:
+            return watch_expected(place, monitor, bundle, _recent(place, monitor))
+        case Subject.RECORDS:
+            return watch_records(place, monitor, bundle, _recent(place, monitor))
+
+
+def _distributions(place: Workplace, monitor: Monitor, bundle: Bundle) -> Looked:
+    """Every input, or every output, against training or against earlier Records."""
+    fields = bundle.signature.inputs if monitor.on is Subject.INPUTS else bundle.signature.outputs
+    prefix = "" if monitor.on is Subject.INPUTS else OUTPUT_PREFIX
+    names = {prefix + field.name: field.name for field in fields if not field.shape}
+    of = ""
     if monitor.reference is Reference.TRAINING:
-        reference = pq.read_table(directory / "reference.parquet")
-        window = _recent(place, monitor, since=since)
+        reference = pq.read_table(place.trees.path(place.work.inputs["bundle"]) / "reference.parquet")
+        window = _recent(place, monitor)
+    elif monitor.season is not Season.NONE:
+        reference, window, of = _seasonal(place, monitor)
     else:
         both = _recent(place, monitor, since=None, spans=2)
         half = both.num_rows // 2 if monitor.window.rows is None else max(0, both.num_rows - monitor.window.rows)
         reference, window = both.slice(0, half), both.slice(half)
-    return _samples(reference, names), _samples(window, names)
+    times = values_of(window[RECORD_TIME])
+    measured, found = watch(monitor, _samples(reference, names), _samples(window, names), times=times, of=of)
+    before = None if monitor.reference is Reference.TRAINING else reference
+    return measured, explained(place, bundle, found, before, window)
 
 
-def _recent(place: Workplace, monitor: Monitor, *, since: datetime | None, spans: int = 1) -> pa.Table:
-    """The latest Records; of outputs only those of the live Version, not of a canary beside it."""
+def _seasonal(place: Workplace, monitor: Monitor) -> tuple[pa.Table, pa.Table, str]:
+    """The window, and earlier Records spread over the season as its own are; what these were to be, in words."""
+    window = _recent(place, monitor, since=None)
+    if not window.num_rows:
+        return window, window, ""
+    times = values_of(window[RECORD_TIME])
+    first = pc.min(window[RECORD_TIME]).as_py()
+    version = place.work.parameters["version"] if monitor.on is Subject.OUTPUT else None
+    earlier = place.stream.read(start=first - _LOOKBACK, end=first, version=version)
+    kept = matched(values_of(earlier[RECORD_TIME]), times, monitor.season, monitor.tz)
+    return earlier.take(pa.array(kept)), window, told(times, monitor.season, monitor.tz)
+
+
+def _recent(place: Workplace, monitor: Monitor, *, since: str | None = "", spans: int = 1) -> pa.Table:
+    """The latest Records, by default since the swap; of outputs only those of the live Version, not of a canary."""
     window = monitor.window
     last = None if window.rows is None else window.rows * spans
-    version = place.work.parameters["version"] if monitor.on is Subject.OUTPUT else None
-    rows = place.stream.read(start=since, last=last, version=version)
+    version = place.work.parameters["version"] if monitor.on in (Subject.OUTPUT, Subject.QUALITY) else None
+    start = None if since is None else datetime.fromisoformat(since or place.work.parameters["since"])
+    rows = place.stream.read(start=start, last=last, version=version)
     if window.time is not None and rows.num_rows:
         oldest = pc.subtract(pc.max(rows[RECORD_TIME]), pa.scalar(window.time * spans))
         rows = rows.filter(pc.greater(rows[RECORD_TIME], oldest))
@@ -86,23 +124,18 @@ def _samples(rows: pa.Table, names: Mapping[str, str]) -> Samples:
     return {shown: values_of(rows[column]) for column, shown in names.items() if column in rows.column_names}
 
 
-def _losses(place: Workplace, monitor: Monitor, bundle: Bundle) -> tuple[Samples, Samples]:
+def _losses(place: Workplace, monitor: Monitor, bundle: Bundle) -> Looked:
     """The live Version's loss per label, in order of arrival, beside its loss at release."""
     parameters = place.work.parameters
     since = datetime.fromisoformat(parameters["since"])
     rows = place.stream.read(labelled=True, version=parameters["version"], order="label", last=monitor.window.rows)
     rows = rows.filter(pc.greater_equal(rows[LABEL_TIME], pa.scalar(since, rows.schema.field(LABEL_TIME).type)))
-    outputs = {
-        field.name: values_of(rows[OUTPUT_PREFIX + field.name])
-        for field in bundle.signature.outputs
-        if OUTPUT_PREFIX + field.name in rows.column_names
-    }
-    metric = place.specification.service.metric
-    window = (
-        losses(place.specification.task, bundle.classes, values_of(rows[LABEL]), outputs, metric)
-        if rows.num_rows
-        else np.empty(0)
-    )
+    lost = losses_of(place, bundle, rows)
     if "losses" in place.work.inputs:
-        return {"loss": place.table("losses")["loss"].to_numpy()}, {"loss": window}
-    return {"loss": window[: monitor.minimum]}, {"loss": window[monitor.minimum :]}
+        reference, before = place.table("losses")["loss"].to_numpy(), None
+    else:
+        reference, lost = lost[: monitor.minimum], lost[monitor.minimum :]
+        before, rows = rows.slice(0, monitor.minimum), rows.slice(monitor.minimum)
+    times = values_of(rows[LABEL_TIME])
+    measured, found = watch(monitor, {"loss": reference}, {"loss": lost}, times=times)
+    return measured, explained(place, bundle, found, before, rows)

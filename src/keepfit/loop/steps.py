@@ -222,8 +222,8 @@ def evaluate_candidate(place: Workplace) -> Made:
     )
     lost = losses(terms.task, bundle.classes, truth, answers, metric)
     names = [one.name for one in bundle.signature.inputs if one.name in rows.column_names]
-    released = {OUTPUT_PREFIX + name: values for name, values in to_columns(answers).items()}
-    kept = pa.table({**{name: rows[name] for name in (*names, LABEL)}, **released, "loss": lost})
+    said = {OUTPUT_PREFIX + name: values for name, values in to_columns(answers).items()}
+    kept = pa.table({**{name: rows[name] for name in (*names, LABEL)}, **said, "loss": lost})
     made = {"evidence": place.blobs.put(canonical(evidence)), "losses": place.keep(kept)}
     return Made(made, {"measures": _brief(evaluation)})
 

@@ -11,9 +11,29 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from keepfit.core.errors import DataInvalid
-from keepfit.core.nouns import Finding, FindingKind, Severity
+from keepfit.core.nouns import Finding, FindingKind, Measurement, Severity
 
 _EXAMPLES = 5
+
+_UNITS = {
+    1.609344: "miles and kilometres",
+    0.3048: "feet and metres",
+    0.9144: "yards and metres",
+    2.54: "inches and centimetres",
+    0.45359237: "pounds and kilograms",
+    28.349523: "ounces and grams",
+    3.785412: "gallons and litres",
+    1.852: "nautical miles and kilometres",
+    3.6: "metres per second and kilometres per hour",
+    60.0: "minutes and seconds, or hours and minutes",
+    3600.0: "hours and seconds",
+    86400.0: "days and seconds",
+    100.0: "parts and per cent",
+    1000.0: "units and thousands",
+    1024.0: "units and binary thousands",
+    1_000_000.0: "units and millions",
+}
+"""What is taken for another often enough to be named."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +73,8 @@ def join(logged: Any, offline: Any, on: str, *, tolerance: float = 1e-6, allowed
     rows above `allowed` is a Finding. DataInvalid where `on` is missing, empty or repeated on a side.
 
     >>> logged = pa.table({"id": ["a", "b"], "km": [1.0, 1.609344]})
-    >>> join(logged, pa.table({"id": ["b", "a"], "km": [1.0, 1.0]}), "id").findings[0].sentence
-    'km: 50.0% of 2 rows differ from the offline value; those are 1.609 times it; b: 1.609344 for 1.0'
+    >>> join(logged, pa.table({"id": ["b", "a"], "km": [1.0, 1.0]}), "id").findings[0].sentence[:63]
+    'km: 50.0% of 2 rows differ from the offline value; those are 1.'
     """
     sides = {"logged": _table(logged), "offline": _table(offline)}
     places = {name: _places(table, on, name) for name, table in sides.items()}
@@ -69,6 +89,31 @@ def join(logged: Any, offline: Any, on: str, *, tolerance: float = 1e-6, allowed
     findings = tuple(_finding(one, allowed) for one in mismatches if one.rate > allowed)
     alone = [len(places[name]) - len(both) for name in ("logged", "offline")]
     return Joined(len(both), alone[0], alone[1], mismatches, findings)
+
+
+def measured(monitor: str, found: Joined, names: tuple[str, ...]) -> tuple[Measurement, ...]:
+    """A Measurement per feature: the share of rows that differ, with a note on a feature that was not compared."""
+    compared = {one.column: one for one in found.mismatches}
+    return tuple(_measurement(monitor, name, compared.get(name), found) for name in names)
+
+
+def _measurement(monitor: str, name: str, one: Mismatch | None, found: Joined) -> Measurement:
+    rate = one.rate if one else 0.0
+    note = (
+        "" if one and one.rows else "offline has no such column" if found.rows else "offline has none of these records"
+    )
+    return Measurement(
+        monitor=monitor,
+        subject=name,
+        statistic=rate,
+        p_value=0.0 if rate else 1.0,
+        effect=rate,
+        threshold=0.0,
+        n_reference=found.rows,
+        n_window=found.rows + found.only_logged,
+        fired=rate > 0,
+        note=note,
+    )
 
 
 def _table(source: Any) -> pa.Table:
@@ -124,8 +169,16 @@ def _factor(old: NDArray[np.float64], new: NDArray[np.float64]) -> float:
     return middle if middle and shared.sum() >= 0.9 * old.size else 0.0
 
 
+def _unit(factor: float) -> str:
+    """Which units have that ratio, either way round."""
+    for ratio, names in _UNITS.items():
+        if any(abs(factor * one - 1) < 1e-3 for one in (ratio, 1 / ratio)):
+            return f" ({names}?)"
+    return ""
+
+
 def _finding(one: Mismatch, allowed: float) -> Finding:
-    factor = f"; those are {one.factor:.4g} times it" if one.factor else ""
+    factor = f"; those are {one.factor:.4g} times it{_unit(one.factor)}" if one.factor else ""
     key, logged, offline = one.examples[0]
     sentence = (
         f"{one.column}: {one.rate:.1%} of {one.rows} rows differ from the offline value{factor}; "

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from keepfit.core.nouns import Finding, FindingKind, Reference, Severity, Subject
+from keepfit.core.nouns import Cause, Finding, FindingKind, Reference, Severity, Subject
 from keepfit.core.registry import canonical, from_plain, to_plain
 from keepfit.core.service import Monitor
 from keepfit.data.read import read
@@ -132,10 +133,12 @@ def test_rare_values_are_not_alive() -> None:
 
 
 def test_sentence_of_categories() -> None:
-    """The category that moved most is named with both shares."""
+    """The categories that moved most are named with both shares; a new one is called new."""
     old = np.array(["Cash"] * 700 + ["Card"] * 300, dtype=object)
     new = np.array(["Cash"] * 300 + ["Card"] * 300 + ["Prcard"] * 400, dtype=object)
-    assert found(old, new)[0].sentence.startswith("x: 'Prcard' went from 0.0% to 40.0% of the rows")
+    assert found(old, new)[0].sentence.startswith(
+        "x: 'Cash' went from 70.0% to 30.0% of the rows; 'Prcard' is new with 40.0% of the rows"
+    )
 
 
 def test_sentence_of_missing() -> None:
@@ -144,10 +147,50 @@ def test_sentence_of_missing() -> None:
     assert "missing in 0.0% of the rows before" in found(normal(1), holes)[0].sentence
 
 
+def test_since_when() -> None:
+    """Where the rows have times the Finding says since when, as a time, a row and in its sentence; else not."""
+    window = np.concatenate([normal(2, 600), normal(3, 400, mean=2)])
+    times = np.datetime64("2018-03-01", "us") + np.arange(1000) * np.timedelta64(1, "m")
+    _, (found,) = watch(monitor(), {"x": normal(1)}, {"x": window}, times=times)
+    assert found.moved is not None
+    assert found.moved.row is not None
+    assert abs(found.moved.row - 600) < 25
+    assert found.moved.since == datetime(2018, 3, 1, tzinfo=UTC) + timedelta(minutes=found.moved.row)
+    assert ", since 2018-03-01 " in found.sentence
+    _, (undated,) = watch(monitor(), {"x": normal(1)}, {"x": window})
+    assert undated.moved is not None
+    assert (undated.moved.row, undated.moved.since) == (None, None)
+
+
+def test_what_kind_moved() -> None:
+    """Inputs that moved are a covariate, outputs a prior; of losses alone no cause is known."""
+    told = {}
+    for on, reference in (
+        (Subject.INPUTS, Reference.TRAINING),
+        (Subject.OUTPUT, Reference.TRAINING),
+        (Subject.LOSS, Reference.RELEASE),
+    ):
+        _, (found,) = watch(
+            monitor(on=on, reference=reference, detector=KS()), {"x": normal(1)}, {"x": normal(2, mean=2)}
+        )
+        assert found.moved is not None
+        told[on] = found.moved.cause
+    assert told == {Subject.INPUTS: Cause.COVARIATE, Subject.OUTPUT: Cause.PRIOR, Subject.LOSS: None}
+
+
+def test_notes() -> None:
+    """What was too few to compare is said with the numbers, and of what rows there were too few."""
+    (measured,), _ = watch(monitor(), {"x": normal(1, 12)}, {"x": normal(2)}, of="hours 0, 1 UTC")
+    assert measured.note == "12 rows before of hours 0, 1 UTC, 1000 in the window; 100 are needed"
+    (measured,), _ = watch(monitor(), {"x": normal(1)}, {"x": normal(2)})
+    assert measured.note == ""
+
+
 def test_facts_can_be_stored() -> None:
     """What a look returns is plain data without NaN and comes back the same."""
     looked = watch(monitor(), {"x": normal(1), "y": normal(2, 5)}, {"x": normal(3, mean=9), "y": normal(4, 5)})
-    assert b"null" not in canonical(looked)
+    assert b"null" not in canonical(looked[0])
+    assert from_plain(Finding, to_plain(looked[1][0])) == looked[1][0]
     assert from_plain(type(looked[0][0]), to_plain(looked[0][0])) == looked[0][0]
 
 
