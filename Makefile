@@ -2,18 +2,20 @@
 
 PYTHON ?= python3
 ONLY ?=
+MNIST ?=
 BIN := .venv/bin
 PIP_FLAGS := --quiet --quiet --disable-pip-version-check --no-input
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench lock test-newest clean
+.PHONY: help demo test check bench bench-learn lock test-newest clean
 
 help:
 	@echo "make demo         watch the loop close on a year of real flights (about four minutes)"
 	@echo "make test         the whole test suite"
 	@echo "make check        lint, format, types, import contracts, doctests"
 	@echo "make bench        every benchmark, ONLY=name for one; results go to benchmarks/results/"
+	@echo "make bench-learn  learners on Split MNIST beside published results (minutes), MNIST=folder of its files"
 	@echo "make test-newest  the test suite on the newest releases that pyproject.toml admits"
 	@echo "make lock         write constraints.txt anew from those"
 	@echo "make clean        remove environments and caches"
@@ -40,6 +42,9 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m benchmarks $(ONLY)
+
+bench-learn: $(INSTALLED)
+	@$(BIN)/python -m benchmarks.literature $(MNIST)
 
 lock:
 	@rm -rf .venv-newest

@@ -20,6 +20,7 @@ PAGES = (
     "move-from-mlserver",
     "move-from-mlflow",
     "move-from-acumos",
+    "write-a-learner",
 )
 LONGEST = 150
 

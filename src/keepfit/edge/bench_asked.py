@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keepfit.core.errors import Invalid, SpecInvalid
+from keepfit.core.errors import Invalid, Refused, SpecInvalid
+from keepfit.core.nouns import Lesson
 from keepfit.core.protocols import Learner
 from keepfit.core.service import Service
 from keepfit.edge.named import learner_named, thing_named
@@ -30,6 +32,7 @@ from keepfit.learn.scenarios import (
     TimeIncremental,
 )
 from keepfit.learn.scenarios.sources import digits, from_table, mnist
+from keepfit.learn.tables import spread
 from keepfit.loop.bench import Contender, Experiment, described
 
 SCENARIOS: dict[str, type] = {
@@ -68,7 +71,7 @@ def experiment_of(
         trained = default_estimator(scenario, examples, [one.learner for one in asked])
     return Experiment(
         name=name,
-        contenders=(*asked, *_missing(baselines(trained), asked)),
+        contenders=(*asked, *_missing(baselines(trained, examples), asked)),
         scenario=scenario,
         examples=examples,
         estimator=trained,
@@ -125,11 +128,23 @@ def _linear(examples: Examples) -> Any:
     return make_pipeline(make_column_transformer((scaled, numbers), (coded, words)), final)
 
 
-def baselines(estimator: Any) -> tuple[Contender, ...]:
-    """The two that always run: *naive* just goes on with what is new, *joint* learns all rows so far every time."""
+def baselines(estimator: Any, examples: Examples) -> tuple[Contender, ...]:
+    """The two that always run: *naive* just learns what is new, *joint* all rows so far every time."""
     if type(estimator).__module__.startswith("keepfit.learn.deep"):
         return Contender(name="naive", learner=FineTune()), Contender(name="joint", learner=Joint())
-    return Contender(name="naive", learner=WarmStart()), Contender(name="joint", learner=Refit(), together=True)
+    naive = WarmStart() if _goes_on(estimator, examples) else Refit()
+    return Contender(name="naive", learner=naive), Contender(name="joint", learner=Refit(), together=True)
+
+
+def _goes_on(estimator: Any, examples: Examples) -> bool:
+    """Whether an estimator can go on with new rows: seen by trying it on a few."""
+    few = examples.train.take(spread(len(examples.train), 200))
+    lesson = Lesson(X=few.X, y=few.y, classes=examples.classes)
+    try:
+        WarmStart().learn(estimator, replace(lesson, parent=WarmStart().learn(estimator, lesson).model))
+    except Refused:
+        return False
+    return True
 
 
 def _missing(wanted: tuple[Contender, ...], asked: tuple[Contender, ...]) -> tuple[Contender, ...]:
