@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib.metadata import distributions
 
 from keepfit.core.nouns import Bundle
@@ -67,7 +68,11 @@ def _more(field: Field) -> Iterator[str]:
         yield f"exactly one of '{field.oneof}'"
 
 
+@cache
 def lock() -> str:
-    """The installed distributions, one `name==version` a line, in the order of their names."""
+    """The distributions this process found installed, one `name==version` a line, in the order of their names.
+
+    Read once: it takes half a second, and what a process has imported does not change under it.
+    """
     found = {(dist.name.lower().replace("_", "-"), dist.version) for dist in distributions() if dist.name}
     return "".join(f"{name}=={version}\n" for name, version in sorted(found))
