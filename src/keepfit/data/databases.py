@@ -88,14 +88,19 @@ def _batch(names: Sequence[str], rows: Sequence[Any], known: list[pa.DataType | 
 
 
 def _column(name: str, cells: Sequence[Any], known: pa.DataType | None) -> pa.Array:
+    found = _array(cells, known)
+    if isinstance(found, Exception) and known is not None:
+        found = _array(cells, None)  # whole numbers that turn into fractions later on
+    if isinstance(found, Exception):
+        raise DataInvalid(f"column '{name}' of the query has values of several types: {found}; CAST it") from found
+    return found
+
+
+def _array(cells: Sequence[Any], kind: pa.DataType | None) -> pa.Array | Exception:
     try:
-        return pa.array(cells, known)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        pass
-    try:
-        return pa.array(cells)  # whole numbers that turn into fractions later on
+        return pa.array(cells, kind)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-        raise DataInvalid(f"column '{name}' of the query has values of several types: {error}; CAST it") from error
+        return error
 
 
 def _of_duckdb(url: str, statement: str) -> Iterator[pa.RecordBatch]:

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 
 import numpy as np
@@ -16,7 +17,7 @@ from pyarrow import csv as arrow_csv
 from keepfit.core.errors import DataInvalid
 from keepfit.data.skips import Skips
 
-_MISSING = pa.array(["NA", "N/A", "#N/A", "n/a", "NaN", "nan", "NAN", "null", "NULL", "Null", "None", "?", "-", "\\N"])
+_MISSING = ["NA", "N/A", "#N/A", "n/a", "NaN", "nan", "NAN", "null", "NULL", "Null", "None", "?", "-", "\\N"]
 _TRUTH = {"true", "false"}
 ORDERED = (pa.int64(), pa.float64(), pa.timestamp("us"), pa.timestamp("us", "UTC"))
 CALLED = ((pa.float64(), "a number"), (pa.timestamp("us"), "a time"), (pa.timestamp("us", "UTC"), "a time"))
@@ -236,9 +237,14 @@ def are_truths(values: pa.Array) -> bool:
     return {str(value).lower() for value in values.to_pylist()} <= _TRUTH
 
 
+@cache
+def _missing() -> pa.Array:
+    return pa.array(_MISSING)  # not when this is imported: the first array of a process imports pandas
+
+
 def without_marks(column: pa.Array) -> pa.Array:
     """Cells among numbers or times, where NA and its kin are missing."""
-    return pc.if_else(pc.is_in(column, value_set=_MISSING), pa.scalar(None, pa.string()), column)
+    return pc.if_else(pc.is_in(column, value_set=_missing()), pa.scalar(None, pa.string()), column)
 
 
 def loses_digits(column: pa.Array, kind: pa.DataType) -> bool:

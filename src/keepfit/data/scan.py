@@ -271,7 +271,11 @@ def _scan_texts(found: Sequence[File], asked: _Asked) -> Scan:
     except (pa.ArrowException, OSError, EOFError) as error:
         raise DataInvalid(f"{found[0]}: cannot be read: {error}") from error
     table = typed(sheets, asked.skips)
-    return Scan(table.schema, lambda: iter(table.to_batches()), rows=table.num_rows, skips=asked.skips)
+    return Scan(table.schema, partial(_of_table, table), rows=table.num_rows, skips=asked.skips)
+
+
+def _of_table(table: pa.Table) -> Iterator[pa.RecordBatch]:
+    return iter(table.to_batches())
 
 
 def _together(parts: Sequence[Scan], found: Sequence[File]) -> Scan:

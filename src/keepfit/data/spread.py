@@ -6,10 +6,12 @@ Results come in the order of the things, whoever made them, so that joining them
 from __future__ import annotations
 
 import os
+import secrets
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any, Protocol, TypeVar
@@ -67,48 +69,47 @@ class Ray:
 
     def map(self, work: Callable[[T], R], things: Sequence[T]) -> Iterator[R]:
         """Errors of keepfit's are raised as they were there; Unavailable (`lost`) for what the cluster lost."""
-        with self._joined() as ray:
-            task = ray.remote(work)
+        require_token(self.address, forced=self.forced)
+        with _joined(self.address) as ray:
+            task, shared = ray.remote(_done), ray.put(work)
             most = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
             waiting: deque[Any] = deque()
             for thing in things:
-                waiting.append(task.remote(thing))
+                waiting.append(task.remote(shared, thing))
                 if len(waiting) >= most:  # the cluster's store of objects stays small
                     yield _taken(ray, waiting.popleft())
             while waiting:
                 yield _taken(ray, waiting.popleft())
 
-    def _joined(self) -> Any:
-        """Ray, connected as long as the context lasts; a connection that is there already is used, and stays."""
-        require_token(self.address, forced=self.forced)
-        return _Joined(self.address)
+
+@contextmanager
+def _joined(address: str) -> Iterator[Any]:
+    """Ray, connected as long as the context lasts; a connection that is there already is used, and stays."""
+    where = {"address": address} if address else _local()
+    ray = imported()
+    if ray.is_initialized():
+        yield ray
+        return
+    try:
+        ray.init(log_to_driver=False, configure_logging=False, **where)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise Unavailable(f"the Ray cluster '{address}' cannot be joined: {error}") from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
 
 
-class _Joined:
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._ours = False
-
-    def __enter__(self) -> Any:
-        ray = imported()
-        if not ray.is_initialized():
-            where = {"address": self._address} if self._address else {"include_dashboard": False}
-            try:
-                ray.init(log_to_driver=False, configure_logging=False, **where)
-            except (ConnectionError, RuntimeError, ValueError) as error:
-                raise Unavailable(f"the Ray cluster '{self._address}' cannot be joined: {error}") from error
-            self._ours = True
-        return ray
-
-    def __exit__(self, *_: object) -> None:
-        if self._ours:
-            imported().shutdown()
+def _local() -> dict[str, Any]:
+    """What a cluster of this process alone is started with: a secret of its own, and no door to other machines."""
+    if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    return {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
 
 
 def imported() -> Any:
     """The package; MissingExtra where it is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers of every cluster
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
     except ImportError as error:
@@ -125,6 +126,10 @@ def require_token(address: str, *, forced: bool) -> None:
             "RAY_AUTH_TOKEN_PATH), or force it",
             code="no_token",
         )
+
+
+def _done(work: Callable[[T], R], thing: T) -> R:
+    return work(thing)
 
 
 def _taken(ray: Any, result: Any) -> Any:

@@ -111,13 +111,15 @@ class Desk:
     def findings(self, service: str, *, after: int, limit: int) -> list[dict[str, Any]]:
         """What Monitors found out of line, and what the checks of the data that updates learn from did."""
         self.histories.of(service)
-        watched = self.ledger.facts(service, Watched, after=after, limit=limit)
-        ended = self.ledger.facts(service, RunFinished, after=after, limit=limit)
+        facts: dict[int, Watched | RunFinished] = {}
+        for kind in (Watched, RunFinished):
+            facts |= {row.seq: row.fact for row in self.ledger.facts(service, kind, after=after, limit=limit)}
         found = []
-        for row in sorted([*watched, *ended], key=lambda row: row.seq)[:limit]:
-            name = row.fact.monitor if isinstance(row.fact, Watched) else row.fact.step
-            told = {"seq": row.seq, "time": to_plain(row.fact.time), "monitor": name}
-            found += [{**told, **finding} for finding in self._findings(row.fact)]
+        for seq in sorted(facts)[:limit]:
+            fact = facts[seq]
+            name = fact.monitor if isinstance(fact, Watched) else fact.step
+            told = {"seq": seq, "time": to_plain(fact.time), "monitor": name}
+            found += [{**told, **finding} for finding in self._findings(fact)]
         return found
 
     def _findings(self, fact: Watched | RunFinished) -> list[dict[str, Any]]:

@@ -61,21 +61,26 @@ class Correlations:
 def correlate(batch: pa.RecordBatch) -> Correlations:
     """Measure the correlations in a batch."""
     names = [field.name for field in batch.schema if kind_of(field.type) in (Kind.INTEGER, Kind.FLOAT)]
-    columns = np.empty((batch.num_rows, len(names)))
+    columns = np.empty((len(names), batch.num_rows))
     for place, name in enumerate(names):
-        columns[:, place] = numbers_of(batch.column(name))
+        columns[place] = numbers_of(batch.column(name))
     known = np.isfinite(columns)
     mask = known.astype(np.float64)
     columns[~known] = 0.0
-    rows = mask.T @ mask
-    seen = mask.sum(0)
-    centres = np.divide(columns.sum(0), seen, out=np.zeros(len(names)), where=seen > 0)
-    columns -= centres
+    rows = _products(mask, mask)
+    seen = mask.sum(1)
+    centres = np.divide(columns.sum(1), seen, out=np.zeros(len(names)), where=seen > 0)
+    columns -= centres[:, None]
     columns[~known] = 0.0
-    means = np.divide(columns.T @ mask, rows, out=np.zeros_like(rows), where=rows > 0)
-    squares = np.maximum((columns * columns).T @ mask - rows * means * means, 0.0)
-    products = columns.T @ columns - rows * means * means.T
+    means = np.divide(_products(columns, mask), rows, out=np.zeros_like(rows), where=rows > 0)
+    squares = np.maximum(_products(columns * columns, mask) - rows * means * means, 0.0)
+    products = _products(columns, columns) - rows * means * means.T
     return _frozen(tuple(names), rows, means + centres[:, None], squares, products)
+
+
+def _products(a: Matrix, b: Matrix) -> Matrix:
+    """Row by row; not by BLAS, whose last bits hang on how many threads it has."""
+    return np.asarray(np.einsum("ri,si->rs", a, b))
 
 
 def numbers_of(column: pa.Array) -> Matrix:
