@@ -17,6 +17,7 @@ PAGES = (
     "look-at-a-bundle",
     "serve-and-swap",
     "run-a-deployment",
+    "validate-data",
     "move-from-mlserver",
     "move-from-mlflow",
     "move-from-acumos",
