@@ -49,10 +49,10 @@ class Texts(np.ndarray[Any, np.dtype[Any]]):
 
 
 def texts(column: pa.ChunkedArray) -> Texts:
-    """A column of text, of dictionaries of it, or of flags with holes, as detectors take it; None is missing or empty."""
+    """A column of text, of dictionaries of it, or of flags with holes, as detectors take it; None where there is none."""
     known = _flags(column) if pa.types.is_boolean(column.type) else _encoded(column)
     names = np.append(known.names.to_numpy(zero_copy_only=False), np.array([None], dtype=object))
-    found = names[known.codes].view(Texts)
+    found: Texts = names[known.codes].view(Texts)
     found.coded = known
     return found
 

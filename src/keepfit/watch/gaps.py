@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isqrt
+
 import numpy as np
 from numpy.typing import NDArray
 
 from keepfit.watch.samples import gap
 
-_CELLS = 4096
+_BLOCK = 16_384
+"""Rows that are placed together, few enough to stay in the processor's cache."""
 _SORTED = 20_000
 """Up to so many rows of both samples, sorting them is as quick."""
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Cells of one width, in order; what lies outside belongs to the first or the last one."""
+
+    low: float
+    scale: float
+    cells: int
+
+    def places(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The cell of each row, which never falls where the value rises."""
+        places = (values - self.low) * self.scale
+        return np.clip(places, 0, self.cells - 1, out=places).astype(np.int64)
+
+    def count(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
+        """How many rows lie in each cell."""
+        counts = np.zeros(self.cells, dtype=np.int64)
+        for block in _blocks(values):
+            counts += np.bincount(self.places(block), minlength=self.cells)
+        return counts
+
+    def sorted(self, values: NDArray[np.float64], cells: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The rows of some cells, in order."""
+        found = np.concatenate([block[cells[self.places(block)]] for block in _blocks(values)])
+        found.sort()
+        return found
 
 
 def largest_gap(old: NDArray[np.float64], new: NDArray[np.float64]) -> float:
@@ -18,26 +50,28 @@ def largest_gap(old: NDArray[np.float64], new: NDArray[np.float64]) -> float:
     Rows are counted in cells of one width. Between the ends of a cell the distance cannot grow beyond what the rows
     inside it allow, so only cells that could hold a larger distance than the ends show are looked into.
     """
-    if old.size + new.size <= _SORTED:
+    grid = _grid(old, new) if old.size + new.size > _SORTED else None
+    if grid is None:
         return gap(np.sort(old), np.sort(new))
     with np.errstate(invalid="ignore", over="ignore"):
-        cells = _cells(old, new)
-    if cells is None:
-        return gap(np.sort(old), np.sort(new))
-    inside = [np.bincount(places, minlength=_CELLS) for places in cells]
-    ends = [np.append(0.0, counts.cumsum() / counts.sum()) for counts in inside]
-    shown = float(np.abs(ends[0] - ends[1]).max())
-    could = np.maximum(ends[0][1:] - ends[1][:-1], ends[1][1:] - ends[0][:-1]) > shown
-    if not could.any():
-        return shown
-    if sum(int(counts[could].sum()) for counts in inside) > (old.size + new.size) / 2:
-        return gap(np.sort(old), np.sort(new))
-    return max(shown, _within((old, new), cells, inside, could))
+        inside = [grid.count(sample) for sample in (old, new)]
+        ends = [np.append(0.0, counts.cumsum() / counts.sum()) for counts in inside]
+        shown = float(np.abs(ends[0] - ends[1]).max())
+        could = np.maximum(ends[0][1:] - ends[1][:-1], ends[1][1:] - ends[0][:-1]) > shown
+        if not could.any():
+            return shown
+        if sum(int(counts[could].sum()) for counts in inside) > (old.size + new.size) / 2:
+            return gap(np.sort(old), np.sort(new))
+        return max(shown, _within([grid.sorted(sample, could) for sample in (old, new)], inside, could))
 
 
-def _cells(*samples: NDArray[np.float64]) -> list[NDArray[np.int32]] | None:
-    """The cell of each row, which never falls where the value rises; None where the values have no width."""
-    few = np.concatenate([sample[:: max(1, sample.size // 1000)] for sample in samples])
+def _blocks(values: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+    return (values[start : start + _BLOCK] for start in range(0, values.size, _BLOCK))
+
+
+def _grid(old: NDArray[np.float64], new: NDArray[np.float64]) -> _Grid | None:
+    """Cells over the middle 99 % of a few rows; None where these have no width."""
+    few = np.concatenate([sample[:: max(1, sample.size // 1000)] for sample in (old, new)])
     few = np.sort(few[np.isfinite(few)])
     if few.size < 2:
         return None
@@ -45,24 +79,18 @@ def _cells(*samples: NDArray[np.float64]) -> list[NDArray[np.int32]] | None:
     width = high - low
     if not 1e-200 < width < 1e200 or not abs(low) < 1e200:
         return None
-    scale = _CELLS / width
-    return [np.clip((sample - low) * scale, 0, _CELLS - 1).astype(np.int32) for sample in samples]
+    cells = 20 * isqrt(old.size + new.size)  # more of them leave fewer rows to sort, and are more to look at
+    return _Grid(low, cells / width, cells)
 
 
-def _within(
-    samples: tuple[NDArray[np.float64], ...],
-    cells: list[NDArray[np.int32]],
-    inside: list[NDArray[np.intp]],
-    could: NDArray[np.bool_],
-) -> float:
+def _within(rows: list[NDArray[np.float64]], inside: list[NDArray[np.int64]], could: NDArray[np.bool_]) -> float:
     """The largest distance inside those cells: at a row of the second sample, or just before one."""
-    old, new = (np.sort(sample[could[places]]) for sample, places in zip(samples, cells, strict=True))
+    old, new = rows
     if not new.size:
         return 0.0
-    left_out = [np.where(could, 0, counts) for counts in inside]
-    before = [np.append(0, counts.cumsum())[:-1] for counts in left_out]
+    before = [np.append(0, np.where(could, 0, counts).cumsum())[:-1] for counts in inside]
     cell = np.repeat(np.flatnonzero(could), inside[1][could])
-    m, n = samples[0].size, samples[1].size
+    m, n = (int(counts.sum()) for counts in inside)
     rank = np.arange(new.size) + before[1][cell]
     above = (rank + 1) / n - (np.searchsorted(old, new, side="right") + before[0][cell]) / m
     below = (np.searchsorted(old, new, side="left") + before[0][cell]) / m - rank / n

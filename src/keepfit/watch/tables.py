@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from keepfit.core.errors import DataInvalid, SpecInvalid
 from keepfit.core.nouns import Finding, Measurement, Reference, Subject
 from keepfit.core.protocols import Detector
 from keepfit.core.service import Monitor
+from keepfit.watch.cause import Joint
+from keepfit.watch.coded import texts
 from keepfit.watch.detectors import Auto
 from keepfit.watch.monitor import watch
 
@@ -58,18 +61,7 @@ def drift(a: Any, b: Any, *, columns: Sequence[str] | None = None, limits: Limit
     'x'
     """
     old, new = _table(a, columns), _table(b, columns)
-    names = [name for name in old.column_names if name in new.column_names]
-    if not names:
-        raise SpecInvalid(f"the tables have no column in common: {old.column_names} and {new.column_names}")
-    reference, window = ({name: _sample(table[name]) for name in names} for table in (old, new))
-    compared = {name: values for name, values in reference.items() if values is not None and window[name] is not None}
-    monitor = _monitor(limits or Limits())
-    there = {name: values for name in compared if (values := window[name]) is not None}
-    measurements, findings = watch(monitor, compared, there)
-    alone = sorted(set(old.column_names) ^ set(new.column_names))
-    skipped = [f"{name}: only in one of the tables" for name in alone]
-    skipped += [f"{name}: {old[name].type} is not compared" for name in names if name not in compared]
-    return Drift(measurements, findings, tuple(skipped))
+    return _compared(old, _common(old, new), new, limits or Limits())
 
 
 def drift_by(
@@ -86,12 +78,61 @@ def drift_by(
     if times not in new.column_names or not pa.types.is_temporal(new.schema.field(times).type):
         raise DataInvalid(f"expected a column of times to go {by} by {by}, found {column or 'none'!r}")
     kept = columns or [name for name in new.column_names if name != times]
-    old = _table(a, [name for name in kept if name in _table(a, None).column_names])
-    found = []
-    for begin, rows in _periods(new, times, by):
-        one = drift(old, rows, columns=[name for name in kept if name in old.column_names], limits=limits)
-        found.append(Drift(one.measurements, one.findings, one.skipped, begin))
-    return tuple(found)
+    old = _table(a, kept)
+    reference = _common(old, new.select(kept))
+    periods = ((begin, rows.select(list(reference))) for begin, rows in _periods(new, times, by))
+    return _dated([_compared(old, reference, rows, limits or Limits(), begin) for begin, rows in periods])
+
+
+def _common(old: pa.Table, new: pa.Table) -> dict[str, NDArray[Any] | None]:
+    """The columns of the first table that the second has as well, as detectors take them; None for lists and such."""
+    names = [name for name in old.column_names if name in new.column_names]
+    if not names:
+        raise SpecInvalid(f"the tables have no column in common: {old.column_names} and {new.column_names}")
+    return {name: _sample(old[name]) for name in names}
+
+
+def _compared(
+    old: pa.Table, reference: dict[str, NDArray[Any] | None], new: pa.Table, limits: Limits, period: str = ""
+) -> Drift:
+    here = {name: values for name, values in reference.items() if values is not None}
+    there = {name: values for name in here if (values := _sample(new[name])) is not None}
+    measurements, findings = watch(_monitor(limits), here, there)
+    alone = sorted(set(old.column_names) ^ set(new.column_names))
+    skipped = [f"{name}: only in one of the tables" for name in alone]
+    skipped += [f"{name}: {old[name].type} is not compared" for name in reference if name not in there]
+    return Drift(measurements, findings, tuple(skipped), period)
+
+
+def joint(source: Any, label: str) -> Joint:
+    """A table's columns but for times as inputs, and one as the label, for `cause_of`; rows without it are left out."""
+    table = _table(source, None)
+    table = table.filter(pc.is_valid(table[label]))
+    truth = _sample(table[label])
+    if truth is None:
+        raise DataInvalid(f"the label {label!r} is of type {table[label].type}; expected numbers, text or flags")
+    names = [field.name for field in table.schema if field.name != label and not pa.types.is_temporal(field.type)]
+    inputs = {name: values for name in names if (values := _sample(table[name])) is not None}
+    return Joint(inputs, truth, truth)
+
+
+def _dated(found: list[Drift]) -> tuple[Drift, ...]:
+    """With the first of the unbroken run of periods in which a column has drifted."""
+    since: dict[str, str] = {}
+    dated = []
+    for one in found:
+        since = {finding.subject: since.get(finding.subject, one.period) for finding in one.findings}
+        findings = tuple(_since(finding, since[finding.subject]) for finding in one.findings)
+        dated.append(replace(one, findings=findings))
+    return tuple(dated)
+
+
+def _since(finding: Finding, period: str) -> Finding:
+    if finding.moved is None:
+        return finding
+    begin = datetime.fromisoformat(period)
+    moved = replace(finding.moved, since=begin if begin.tzinfo else begin.replace(tzinfo=UTC))
+    return replace(finding, moved=moved, sentence=f"{finding.sentence}, since {period.partition('T00:00')[0]}")
 
 
 def _periods(table: pa.Table, column: str, by: str) -> Iterator[tuple[str, pa.Table]]:
@@ -118,15 +159,13 @@ def _table(source: Any, columns: Sequence[str] | None) -> pa.Table:
 
 
 def _sample(column: pa.ChunkedArray) -> NDArray[Any] | None:
-    """The values as detectors take them; None for lists and the like. One text is one object, however many rows."""
+    """The values as detectors take them; None for lists and the like."""
     kind = column.type
-    if pa.types.is_dictionary(kind):
+    coded = pa.types.is_dictionary(kind)
+    if _is_text(kind.value_type if coded else kind) or (pa.types.is_boolean(kind) and column.null_count):
+        return texts(column)
+    if coded:
         column, kind = column.cast(kind.value_type), kind.value_type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        coded = column.combine_chunks().dictionary_encode()
-        names = np.append(coded.dictionary.to_numpy(zero_copy_only=False), np.array([None], dtype=object))
-        codes: NDArray[Any] = pc.fill_null(coded.indices, len(names) - 1).to_numpy()
-        return np.asarray(names[codes], dtype=object)
     if pa.types.is_decimal(kind):
         column = column.cast(pa.float64())
     elif pa.types.is_null(kind):
@@ -134,3 +173,7 @@ def _sample(column: pa.ChunkedArray) -> NDArray[Any] | None:
     elif not (pa.types.is_primitive(kind) or pa.types.is_boolean(kind)):
         return None
     return np.asarray(column.to_numpy())
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return any(known(kind) for known in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))

@@ -13,6 +13,7 @@ from scipy.spatial import distance
 from keepfit.core.errors import SpecInvalid
 from keepfit.core.protocols import Detector
 from keepfit.data.read import read
+from keepfit.watch.cells import cells
 from keepfit.watch.detectors import (
     MMD,
     TFDV,
@@ -28,7 +29,6 @@ from keepfit.watch.detectors import (
 from keepfit.watch.detectors.classifier import mann_whitney
 from keepfit.watch.distributions import anderson_darling, cramer_von_mises
 from keepfit.watch.logistic import fit
-from keepfit.watch.samples import cells
 
 RNG = np.random.default_rng(20130102)
 PAIRS = [

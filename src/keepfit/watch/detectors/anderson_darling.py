@@ -18,7 +18,9 @@ from keepfit.watch.samples import SILENT, is_categorical, missing_last
 
 _LIMIT_DEVIATION = sqrt(2 * (pi**2 - 9) / 3)
 _SMALL = 256
-"""Up to so many rows of both samples the limit is too bold, and the rows are dealt anew instead."""
+"""Up to so many rows of both samples the limit is too bold, and what it finds is confirmed by dealing the rows anew."""
+_NOTABLE = 0.1
+"""From this p-value on there is nothing to confirm."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,9 @@ class AndersonDarling:
     """Anderson and Darling's test for two samples (Scholz & Stephens 1987, with midranks): it looks at the tails too.
 
     The statistic is the standardised one. The p-value is that of the limit (Marsaglia & Marsaglia 2004), at the same
-    number of deviations from its mean; of few rows that of dealing them anew, if greater. The effect is the root of
-    the weighted mean square gap beyond chance, 1 for two samples of one size which do not overlap. Text has no order
-    and is left to ChiSquare.
+    number of deviations from its mean; of few rows, where it is small, that of dealing them anew, if greater. The
+    effect is the root of the weighted mean square gap beyond chance, 1 for two samples of one size which do not
+    overlap. Text has no order and is left to ChiSquare.
 
     >>> AndersonDarling().score(np.arange(100.0), np.arange(100.0) + 500).effect > 0.95
     True
@@ -49,7 +51,7 @@ class AndersonDarling:
         squares = float(_squares(inside[None, :].astype(np.float64), last)[0])
         standardised = (squares - 1) / _deviation(old.size, new.size)
         p_value = anderson_darling(1 + standardised * _LIMIT_DEVIATION)
-        if pooled.size <= _SMALL:
+        if pooled.size <= _SMALL and p_value < _NOTABLE:
             p_value = max(p_value, chance(squares, _squares(deals(last, old.size), last)))
         effective = old.size * new.size / pooled.size
         effect = sqrt(max(0.0, (squares - 1) / effective / (8 * log(2) - 4)))

@@ -8,9 +8,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from keepfit.core.nouns import Score
-from keepfit.watch.detectors.chi_square import ChiSquare
+from keepfit.watch.cells import of_categories
+from keepfit.watch.detectors.chi_square import scored
 from keepfit.watch.detectors.ks import KS
-from keepfit.watch.samples import SILENT, has_few_values, is_categorical
+from keepfit.watch.samples import SILENT, by_value
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Auto:
     """KS for numbers, ChiSquare for text, booleans, and numbers of few different values.
 
     >>> import numpy as np
+    >>> from keepfit.watch.detectors import ChiSquare
     >>> Auto().score(np.array([0, 1] * 50), np.array([0, 0, 0, 1] * 25)) == ChiSquare().score(
     ...     np.array([0, 1] * 50), np.array([0, 0, 0, 1] * 25)
     ... )
@@ -28,6 +30,5 @@ class Auto:
         """Compare two samples; see Detector."""
         if not reference.size or not window.size:
             return SILENT
-        if is_categorical(reference) or is_categorical(window) or has_few_values(reference, window):
-            return ChiSquare().score(reference, window)
-        return KS().score(reference, window)
+        counts = by_value(reference, window)
+        return KS().score(reference, window) if counts is None else scored(of_categories(counts))

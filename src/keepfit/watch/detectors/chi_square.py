@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keepfit.core.nouns import Score
+from keepfit.watch.cells import Cells, cells
 from keepfit.watch.distributions import chi_square
-from keepfit.watch.samples import SILENT, Cells, cells, require_bins
+from keepfit.watch.samples import SILENT, require_bins
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,13 @@ class ChiSquare:
         """Compare two samples; see Detector."""
         if not reference.size or not window.size:
             return SILENT
-        found = cells(reference, window, bins=self.bins)
-        statistic = _pearson(found)
-        return Score(statistic, chi_square(statistic, found.freedom), _moved(found))
+        return scored(cells(reference, window, bins=self.bins))
+
+
+def scored(found: Cells) -> Score:
+    """The test of rows that have been counted."""
+    statistic = _pearson(found)
+    return Score(statistic, chi_square(statistic, found.freedom), _moved(found))
 
 
 def _pearson(found: Cells) -> float:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keepfit.core.nouns import Score
+from keepfit.watch.coded import shared
 from keepfit.watch.logistic import expected, fit
-from keepfit.watch.samples import SILENT, comparable, require_bins
+from keepfit.watch.samples import SILENT, is_categorical, missing_last, require_bins
 
 _TAUGHT = 20_000
 """Rows that the classifier learns from, at most."""
@@ -40,7 +41,7 @@ class Classifier:
         """Compare two samples; see Detector."""
         if min(reference.size, window.size) < 4:
             return SILENT
-        places = _places(comparable(reference, window), self.bins)
+        places = _places(reference, window, self.bins)
         truth = np.repeat([0.0, 1.0], [reference.size, window.size])
         taught, asked = _split(truth, np.random.default_rng(self.seed))
         known = np.eye(int(places.max()) + 1)
@@ -50,17 +51,26 @@ class Classifier:
         return Score(area, p_value, min(1.0, max(0.0, 2 * area - 1)))
 
 
-def _places(samples: tuple[NDArray[Any], ...], bins: int) -> NDArray[np.int64]:
-    """The bin of each row, of all together; the rarest categories share one."""
-    pooled = np.concatenate(samples)
-    if pooled.dtype.kind != "O":
-        edges = np.unique(np.quantile(pooled, np.arange(1, bins) / bins, method="inverted_cdf"))
-        edges = np.unique(np.concatenate([np.nextafter(edges, -np.inf), edges]))
-        return np.searchsorted(edges, pooled, side="left")
-    _, place, counts = np.unique(pooled.astype(str), return_inverse=True, return_counts=True)
+def _places(reference: NDArray[Any], window: NDArray[Any], bins: int) -> NDArray[np.int64]:
+    """The category or bin of each row, of all together."""
+    if is_categorical(reference) or is_categorical(window):
+        return _by_frequency(np.concatenate(shared(reference, window)))
+    return _by_size(np.concatenate([missing_last(reference), missing_last(window)]), bins)
+
+
+def _by_size(pooled: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
+    """The quantile bin of each row, of all together."""
+    edges = np.unique(np.quantile(pooled, np.arange(1, bins) / bins, method="inverted_cdf"))
+    edges = np.unique(np.concatenate([np.nextafter(edges, -np.inf), edges]))
+    return np.searchsorted(edges, pooled, side="left")
+
+
+def _by_frequency(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The category of each row, the most frequent one first; the rarest share one."""
+    counts = np.bincount(codes)
     rank = np.empty(counts.size, dtype=np.int64)
     rank[np.argsort(-counts, kind="stable")] = np.arange(counts.size)
-    return np.minimum(rank[place], 50)
+    return np.minimum(rank[codes], 50)
 
 
 def _split(truth: NDArray[np.float64], random: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keepfit.core.nouns import Score
+from keepfit.watch.cells import cells
 from keepfit.watch.distributions import chi_square
-from keepfit.watch.samples import SILENT, cells, require_bins
+from keepfit.watch.samples import SILENT, require_bins
 
 
 @dataclass(frozen=True)
@@ -37,18 +38,20 @@ class JensenShannon:
         if not reference.size or not window.size:
             return SILENT
         found = cells(reference, window, bins=self.bins)
-        bits = divergence(found.reference / found.reference.sum(), found.window / found.window.sum())
+        bits = float(divergence(found.reference / found.reference.sum(), found.window / found.window.sum()))
         scale = 8 * log(2) * found.effective
         effect = sqrt(max(0.0, bits - found.freedom / scale))
         return Score(bits, chi_square(bits * scale, found.freedom), effect)
 
 
-def divergence(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
-    """The Jensen-Shannon divergence of two distributions over the same cells, in bits."""
+def divergence(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The Jensen-Shannon divergence of distributions over the same cells (the last axis), in bits."""
     middle = (p + q) / 2
-    return min(1.0, max(0.0, (_relative(p, middle) + _relative(q, middle)) / 2))
+    return np.clip((_relative(p, middle) + _relative(q, middle)) / 2, 0.0, 1.0)
 
 
-def _relative(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
+def _relative(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
     some = p > 0
-    return float((p[some] * np.log2(p[some] / q[some])).sum())
+    ratio = np.divide(p, q, out=np.ones_like(p), where=some)
+    entropy: NDArray[np.float64] = np.where(some, p * np.log2(ratio), 0.0).sum(axis=-1)
+    return entropy

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keepfit.core.nouns import Score
-from keepfit.watch.samples import SILENT, cells, require_bins
+from keepfit.watch.cells import cells
+from keepfit.watch.samples import SILENT, require_bins
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,10 @@ class LInfinity:
         found = cells(reference, window, bins=self.bins, merge=False)
         m, n = found.reference.sum(), found.window.sum()
         distance = float(np.abs(found.reference / m - found.window / n).max())
-        pooled = (found.reference + found.window) / (m + n)
-        spread = np.sqrt(pooled * (1 - pooled) / found.effective)
         sure = distance - (1 / m + 1 / n) / 2
         if sure <= 0:
             return Score(distance, 1.0, distance)
-        chances = [erfc(sure / spread_of / sqrt(2)) for spread_of in spread[spread > 0].tolist()]
-        return Score(distance, min(1.0, sum(chances)), distance)
+        rows, many = np.unique(found.reference + found.window, return_counts=True)  # equally frequent cells are alike
+        spread = np.sqrt(rows / (m + n) * (1 - rows / (m + n)) / found.effective)
+        chances = [count * erfc(sure / width / sqrt(2)) for width, count in zip(spread, many, strict=True) if width]
+        return Score(distance, min(1.0, float(sum(chances))), distance)

@@ -92,7 +92,7 @@ def _width(values: NDArray[np.float64]) -> float:
 
 def _weighted_sum(value: float, spread: NDArray[np.float64]) -> float:
     """The chance that a sum of chi-squares weighted with the eigenvalues of `spread` is above `value`."""
-    weights = np.linalg.eigvalsh(spread)
-    first, second, third = (float((weights**power).sum()) for power in (1, 2, 3))
+    square = spread @ spread
+    first, second, third = (float(np.trace(power)) for power in (spread, square, square @ spread))
     freedom = second**3 / third**2
     return chi_square(freedom + (value - first) / sqrt(2 * second) * sqrt(2 * freedom), freedom)

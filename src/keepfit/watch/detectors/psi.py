@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keepfit.core.nouns import Score
+from keepfit.watch.cells import cells
 from keepfit.watch.distributions import chi_square
-from keepfit.watch.samples import SILENT, cells, require_bins
+from keepfit.watch.samples import SILENT, require_bins
 
 
 @dataclass(frozen=True)

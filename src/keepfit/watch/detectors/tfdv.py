@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from keepfit.core.nouns import Score
 from keepfit.watch.detectors.jensen_shannon import JensenShannon, divergence
-from keepfit.watch.permutation import chance, deals, groups
+from keepfit.watch.permutation import groups, simulated
 from keepfit.watch.samples import SILENT, is_categorical, missing_last
 
 
@@ -38,43 +38,59 @@ class TFDV:
         old, new = (np.sort(sample[np.isfinite(sample)]) for sample in map(missing_last, (reference, window)))
         if not old.size or not new.size:
             return SILENT
-        statistic = _aligned(*_histogram(old, self.bins), *_histogram(new, self.bins))
+        statistic = float(_apart(*(_of_rows(sample, self.bins) for sample in (old, new)))[0])
         pooled = np.sort(np.concatenate([old, new]), kind="stable")
         ends = groups(pooled)
         values, counts = pooled[ends], np.diff(ends, prepend=-1)
-        null = np.array(
-            [
-                _aligned(*_weighted(values, dealt, self.bins), *_weighted(values, counts - dealt, self.bins))
-                for dealt in deals(ends, old.size, seed=self.seed)
-            ]
-        )
-        return Score(statistic, chance(statistic, null), sqrt(max(0.0, statistic - float(np.median(null)))))
+
+        def deal(dealt: NDArray[np.float64]) -> NDArray[np.float64]:
+            return _apart(_of_groups(values, dealt, self.bins), _of_groups(values, counts - dealt, self.bins))
+
+        p_value, usual = simulated(statistic, deal, ends, first=old.size, seed=self.seed)
+        return Score(statistic, p_value, sqrt(max(0.0, statistic - usual)))
 
 
-def _histogram(values: NDArray[np.float64], bins: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+@dataclass(frozen=True)
+class _Histograms:
+    """Shares of rows in bins of one width, and where the first begins and the last ends; a row per histogram."""
+
+    shares: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    def edges(self) -> NDArray[np.float64]:
+        """Where the bins end."""
+        return np.linspace(self.low, self.high, self.shares.shape[1] + 1, axis=1)
+
+    def below(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The share of rows below each place, as if a bin's rows lay evenly in it."""
+        bins = self.shares.shape[1]
+        at = np.clip((places - self.low[:, None]) * (bins / (self.high - self.low))[:, None], 0, bins)
+        whole = np.minimum(at.astype(np.int64), bins - 1)
+        sums = np.cumsum(self.shares, axis=1) - self.shares
+        inside: NDArray[np.float64] = np.take_along_axis(self.shares, whole, axis=1) * (at - whole)
+        return inside + np.take_along_axis(sums, whole, axis=1)
+
+
+def _of_rows(values: NDArray[np.float64], bins: int) -> _Histograms:
+    """The histogram of sorted values."""
     counts, edges = np.histogram(values, bins=bins, range=(values[0], values[-1]))
-    return counts.astype(np.float64), edges
+    return _Histograms(counts[None, :] / values.size, edges[:1], edges[-1:])
 
 
-def _weighted(
-    values: NDArray[np.float64], counts: NDArray[np.float64], bins: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The histogram of sorted values that occur `counts` times."""
-    there = np.flatnonzero(counts)
-    low, high = float(values[there[0]]), float(values[there[-1]])
-    if low == high:
-        low, high = low - 0.5, high + 0.5  # as numpy has it
-    places = np.minimum((values[there] - low) * (bins / (high - low)), bins - 1).astype(np.int64)
-    return np.bincount(places, counts[there], bins).astype(np.float64), np.linspace(low, high, bins + 1)
+def _of_groups(values: NDArray[np.float64], counts: NDArray[np.float64], bins: int) -> _Histograms:
+    """The histogram of sorted values that occur `counts` times, per row of these."""
+    there = counts > 0
+    low, high = values[there.argmax(axis=1)], values[::-1][there[:, ::-1].argmax(axis=1)]
+    low, high = np.where(low == high, low - 0.5, low), np.where(low == high, high + 0.5, high)  # as numpy has it
+    places = (values - low[:, None]) * (bins / (high - low))[:, None]
+    places = np.clip(places, 0, bins - 1).astype(np.int64) + bins * np.arange(len(counts))[:, None]
+    found = np.bincount(places.ravel(), counts.ravel(), bins * len(counts)).reshape(-1, bins)
+    return _Histograms(found / found.sum(axis=1, keepdims=True), low, high)
 
 
-def _aligned(
-    counts: NDArray[np.float64], edges: NDArray[np.float64], other: NDArray[np.float64], its: NDArray[np.float64]
-) -> float:
-    """The divergence of two histograms, both cut at the edges of either."""
-    places = np.unique(np.concatenate([edges, its]))
-    shares = [
-        np.diff(np.interp(places, at, np.concatenate([[0.0], many.cumsum() / many.sum()])))
-        for many, at in ((counts, edges), (other, its))
-    ]
-    return divergence(*shares)
+def _apart(one: _Histograms, other: _Histograms) -> NDArray[np.float64]:
+    """The divergences of histograms, both cut at the edges of either."""
+    places = np.sort(np.concatenate([one.edges(), other.edges()], axis=1), axis=1)
+    inside = (np.diff(side.below(places), axis=1) for side in (one, other))
+    return divergence(*(np.maximum(shares, 0.0) for shares in inside))  # rounding may have made some negative

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from keepfit.core.nouns import Score
 from keepfit.watch.detectors.chi_square import ChiSquare
-from keepfit.watch.permutation import chance, deals, groups
+from keepfit.watch.permutation import groups, simulated
 from keepfit.watch.samples import SILENT, is_categorical, numbers
 
 
@@ -41,20 +42,25 @@ class Wasserstein:
         distance = float((np.abs(next(below) - next(below)) * gaps).sum())
         if distance == 0:
             return SILENT
-        null = _null(pooled, old.size, self.seed)
+        ends = groups(pooled)
+        p_value, usual = simulated(distance, _distances(pooled, ends), ends, first=old.size, seed=self.seed)
         deviation = float(old.std()) or float(pooled.std())
-        beyond = max(0.0, distance - float(np.median(null)))
-        return Score(distance, chance(distance, null), min(1.0, beyond / deviation))
+        return Score(distance, p_value, min(1.0, max(0.0, distance - usual) / deviation))
 
 
-def _null(pooled: NDArray[np.float64], first: int, seed: int) -> NDArray[np.float64]:
-    """The distance in each of many deals of the rows, a group of rows standing where its mean is."""
-    ends = groups(pooled)
+def _distances(
+    pooled: NDArray[np.float64], ends: NDArray[np.int64]
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """What gives the distance in each of many deals of the rows, a group of rows standing where its mean is."""
     counts = np.diff(ends, prepend=-1)
-    sums = np.add.reduceat(pooled, np.concatenate([[0], ends[:-1] + 1]))
-    dealt = deals(ends, first, seed=seed)
-    apart = dealt.cumsum(axis=1) / first - (counts - dealt).cumsum(axis=1) / (pooled.size - first)
-    distances: NDArray[np.float64] = np.abs(apart[:, :-1]) @ np.diff(sums / counts)
+    gaps = np.diff(np.add.reduceat(pooled, np.concatenate([[0], ends[:-1] + 1])) / counts)
+
+    def distances(dealt: NDArray[np.float64]) -> NDArray[np.float64]:
+        rest = counts - dealt
+        apart = dealt.cumsum(axis=1) / dealt[0].sum() - rest.cumsum(axis=1) / rest[0].sum()
+        found: NDArray[np.float64] = np.abs(apart[:, :-1]) @ gaps
+        return found
+
     return distances
 
 

@@ -1,0 +1,86 @@
+"""Shared cells: both samples counted over the same categories, or over bins between quantiles of the reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keepfit.watch.samples import by_value, missing_last
+
+EXPECTED = 5.0
+"""Cells are merged until the smaller sample expects as many rows in each (Cochran 1954)."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """How many rows of either sample lie in each shared cell."""
+
+    reference: NDArray[np.float64]
+    window: NDArray[np.float64]
+
+    @property
+    def effective(self) -> float:
+        """The harmonic size mn/(m+n) of the two samples."""
+        m, n = self.reference.sum(), self.window.sum()
+        return float(m * n / (m + n))
+
+    @property
+    def freedom(self) -> int:
+        """Degrees of freedom: cells less one."""
+        return len(self.reference) - 1
+
+
+def cells(reference: NDArray[Any], window: NDArray[Any], *, bins: int, merge: bool = True) -> Cells:
+    """Count both samples in the same cells: categories, or bins between quantiles of the reference.
+
+    Rare categories share one cell, thin bins join their neighbour, so that chi-square's approximation holds; without
+    `merge` categories stay apart.
+    """
+    counts = by_value(reference, window)
+    if counts is None:
+        return _by_quantile(missing_last(reference), missing_last(window), bins)
+    return of_categories(counts) if merge else Cells(counts[:, 0], counts[:, 1])
+
+
+def of_categories(counts: NDArray[np.float64]) -> Cells:
+    """Cells of categories, of which `counts` has shape (categories, 2); the rare ones share a cell."""
+    expected = counts.sum(axis=1) * _share(counts)
+    kept, rare = counts[expected >= EXPECTED], counts[expected < EXPECTED]
+    kept = kept[np.lexsort(kept.T)]  # in no order of rows or names
+    if len(rare):
+        other = rare.sum(axis=0, keepdims=True)
+        if len(kept) and _share(counts) * other.sum() < EXPECTED:
+            kept[np.argmin(kept.sum(axis=1))] += other[0]
+        else:
+            kept = np.concatenate([kept, other])
+    return Cells(kept[:, 0], kept[:, 1])
+
+
+def _by_quantile(reference: NDArray[np.float64], window: NDArray[np.float64], bins: int) -> Cells:
+    quantiles = np.unique(np.quantile(reference, np.arange(1, bins) / bins, method="inverted_cdf"))
+    edges = np.unique(np.concatenate([np.nextafter(quantiles, -np.inf), quantiles]))  # a frequent value is a cell
+    inside = [
+        np.bincount(np.searchsorted(edges, sample, side="left"), minlength=edges.size + 1)
+        for sample in (reference, window)
+    ]
+    pairs = np.stack(inside, axis=1).astype(np.float64)
+    merged: list[NDArray[np.float64]] = []
+    thin = np.zeros(2)
+    for pair in pairs:
+        thin = thin + pair
+        if thin.sum() * _share(pairs) >= EXPECTED:
+            merged.append(thin)
+            thin = np.zeros(2)
+    if thin.any():
+        merged = [*merged[:-1], merged[-1] + thin] if merged else [thin]
+    joined = np.stack(merged)
+    return Cells(joined[:, 0], joined[:, 1])
+
+
+def _share(counts: NDArray[np.float64]) -> float:
+    """The smaller sample's share of all rows."""
+    sides = counts.sum(axis=0)
+    return float(sides.min() / max(sides.sum(), 1.0))
