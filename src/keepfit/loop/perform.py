@@ -161,6 +161,8 @@ def _run(step: str, situation: Situation, specification: Specification, hands: H
     update = situation.update
     assert update is not None  # noqa: S101  # plan proposes a step only for an open update
     todo = work(step, update.opened, specification, done=update.done, versions=situation.versions)
+    if step == "freeze" and situation.forgotten:
+        todo = replace(todo, parameters={**todo.parameters, "without": sorted(situation.forgotten)})
     found = hands.ledger.last(RunFinished, todo.service, subject=todo.key)
     if found is not None and _intact(found, hands):
         return (_reused(found, todo, hands),)

@@ -59,8 +59,8 @@ class Situation:
     For triggers: `marks` of all Versions, `marked` the last of the live Version on labels and on records; `measures`
     what each Version was judged on, by name; `spent` the CPU-seconds of the open update, `costs` those of the last
     ones; `releases` when Versions went live; `arrivals` how many labels there were when, since the last update;
-    `answered` what was found before it, and led to it; `remembered` the decision to
-    update that was made while one was open.
+    `answered` what was found before it, and led to it; `remembered` the decision to update that was made while one was
+    open. `forgotten` are the ids of Records that no update learns from again.
     """
 
     now: datetime
@@ -98,6 +98,7 @@ class Situation:
     arrivals: tuple[tuple[datetime, int], ...] = ()
     answered: frozenset[tuple[FindingKind, str]] = frozenset()
     remembered: Decided | None = None
+    forgotten: frozenset[str] = frozenset()
 
     @property
     def live(self) -> int:
@@ -208,7 +209,8 @@ def _forgotten(situation: Situation, fact: Forgotten) -> Situation:
         number: replace(version, memory=fact.memories.get(version.memory, version.memory))
         for number, version in situation.versions.items()
     }
-    return replace(situation, versions=versions)
+    theirs = next((request.records for request in situation.requests if request.id == fact.request), ())
+    return replace(situation, versions=versions, forgotten=situation.forgotten | frozenset(theirs))
 
 
 def _watched(situation: Situation, fact: Watched) -> Situation:

@@ -73,11 +73,11 @@ def freeze(place: Workplace) -> Made:
     labelled = place.stream.read(as_of=as_of, labelled=True)
     arrived = labelled.select(columns) if labelled.num_rows else None
     if "given" in place.work.inputs:
-        train = place.table("given").select(columns)
-        later = _window(_joined(arrived, place.table("source").select(columns)), parameters)
+        train = _kept(place.table("given").select(columns), parameters)
+        later = _window(_kept(_joined(arrived, place.table("source").select(columns)), parameters), parameters)
         holdout = _tail(later, _held_out(later.num_rows, parameters["holdout"]))
     else:
-        rows = _window(_joined(arrived, place.table("source").select(columns)), parameters)
+        rows = _window(_kept(_joined(arrived, place.table("source").select(columns)), parameters), parameters)
         count = _held_out(rows.num_rows, parameters["holdout"])
         train, holdout = rows.slice(0, rows.num_rows - count), _tail(rows, count)
     if not train.num_rows or not holdout.num_rows:
@@ -98,6 +98,13 @@ def _joined(arrived: pa.Table | None, source: pa.Table) -> pa.Table:
     if arrived is None:
         return source
     return pa.concat_tables([source, arrived.cast(source.schema)])
+
+
+def _kept(rows: pa.Table, parameters: Mapping[str, Any]) -> pa.Table:
+    """The rows without those that were asked to be forgotten."""
+    if "without" not in parameters:
+        return rows
+    return rows.filter(pc.invert(pc.is_in(rows[RECORD_ID], value_set=pa.array(parameters["without"], pa.string()))))
 
 
 def _window(rows: pa.Table, parameters: Mapping[str, Any]) -> pa.Table:
