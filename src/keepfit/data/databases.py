@@ -93,7 +93,8 @@ def _column(name: str, cells: Sequence[Any], known: pa.DataType | None) -> pa.Ar
         found = _array(cells, None)  # whole numbers that turn into fractions later on
     if isinstance(found, Exception):
         raise DataInvalid(f"column '{name}' of the query has values of several types: {found}; CAST it") from found
-    return found
+    zoned = pa.types.is_timestamp(found.type) and found.type.tz is not None
+    return found.cast(pa.timestamp("us", "UTC")) if zoned else found  # whatever zone the server tells times in
 
 
 def _array(cells: Sequence[Any], kind: pa.DataType | None) -> pa.Array | Exception:

@@ -112,8 +112,8 @@ class Desk:
         """What Monitors found out of line, and what the checks of the data that updates learn from did."""
         self.histories.of(service)
         facts: dict[int, Watched | RunFinished] = {}
-        for kind in (Watched, RunFinished):
-            facts |= {row.seq: row.fact for row in self.ledger.facts(service, kind, after=after, limit=limit)}
+        facts |= {row.seq: row.fact for row in self.ledger.facts(service, Watched, after=after, limit=limit)}
+        facts |= {row.seq: row.fact for row in self.ledger.facts(service, RunFinished, after=after, limit=limit)}
         found = []
         for seq in sorted(facts)[:limit]:
             fact = facts[seq]
