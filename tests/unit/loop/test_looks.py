@@ -38,10 +38,12 @@ from keepfit.core.signature import DType, Field, Signature
 from keepfit.data.read import read
 from keepfit.loop.looks import look
 from keepfit.loop.pipeline import Work
-from keepfit.loop.workplace import Workplace
+from keepfit.loop.workplace import Workplace, values_of
 from keepfit.store.blobs import Blobs, Trees
 from keepfit.store.streams import LabelWriter, SegmentWriter
 from keepfit.watch.detectors import CUSUM, KS, Auto
+from keepfit.watch.monitor import watch
+from keepfit.watch.seasons import matched
 from situations import S, specification
 
 START = datetime(2018, 1, 1, tzinfo=UTC)
@@ -156,6 +158,26 @@ def test_a_night_beside_nights(trips: pa.Table, scene: Callable[..., Scene]) -> 
     assert not calm
     assert {m.subject for m in measured} == {"distance", "zone", "fare"}
     assert min(m.n_reference for m in measured) >= 2 * measured[0].n_window
+
+
+def test_many_nights(trips: pa.Table) -> None:
+    """Of 26 nights most alarm beside the evening before, and at most one beside earlier nights."""
+    times = values_of(trips[RECORD_TIME])
+    columns = {name: values_of(trips[name]) for name in ("distance", "zone", "fare")}
+    alarms = {Season.NONE: 0, Season.HOUR: 0}
+    for day in range(5, 31):
+        end = np.datetime64("2018-01-01T05:00", "us") + np.timedelta64(day, "D")
+        window = np.flatnonzero((times > end - np.timedelta64(5, "h")) & (times <= end))
+        earlier = np.flatnonzero(times <= end - np.timedelta64(5, "h"))
+        sides = {
+            Season.NONE: earlier[times[earlier] > end - np.timedelta64(10, "h")],
+            Season.HOUR: earlier[matched(times[earlier], times[window], Season.HOUR)],
+        }
+        for season, chosen in sides.items():
+            samples = ({name: values[rows] for name, values in columns.items()} for rows in (chosen, window))
+            alarms[season] += bool(watch(hours(Season.NONE, minimum=100), *samples)[1])
+    assert alarms[Season.NONE] >= 13, alarms
+    assert alarms[Season.HOUR] <= 1, alarms
 
 
 def test_a_change_at_night(trips: pa.Table, scene: Callable[..., Scene]) -> None:
