@@ -123,6 +123,19 @@ def test_a_class_never_seen_has_its_place() -> None:
         FineTune().learn(Network(**SMALL), Lesson(X=X, y=y, classes=("down", "up"), parent=learnt))
 
 
+def test_more_rows_by_hand() -> None:
+    """`partial_fit` goes on where it was, as fine-tuning does; `fit` begins anew, also for another kind of answer."""
+    X, y = rows()
+    first = Network(**SMALL).partial_fit(X, y)
+    parent = pickle.loads(pickle.dumps(first))  # noqa: S301  # made in this line
+    more = rows(seed=1)
+    lesson = Lesson(X=more[0], y=more[1], classes=("down", "up"), parent=parent)
+    np.testing.assert_array_equal(
+        first.partial_fit(*more).predict_proba(X), FineTune().learn(Network(**SMALL), lesson).model.predict_proba(X)
+    )
+    assert not hasattr(first.fit(X, X["a"].to_numpy()), "classes_")
+
+
 def test_heads_let_only_the_classes_of_a_task_compete() -> None:
     """The column that names the task chooses among its classes; a task never seen has all of them."""
     random = np.random.default_rng(0)
@@ -192,16 +205,33 @@ def test_an_update_serves_it_as_a_graph(tmp_path: Path, task: Task, classes: tup
     assert sorted(path.name for path in (tmp_path / "left2").iterdir()) == ["arrays.npz", "memory.json", "rows.arrow"]
 
 
-def test_a_matrix_is_served_as_a_graph(tmp_path: Path) -> None:
+def test_what_torch_cannot_export_is_served_natively(tmp_path: Path) -> None:
+    """A graph that does not answer as the network does is not served; the note says so, the memory is there as well."""
+    specification = lessons.specification(inputs=NUMBERS, recipe=Recipe(learner=Replay(rows=50)))
+    inputs = lessons.rows(400, 1)
+    table = lessons.table(inputs, lessons.labels(Task.BINARY, inputs, 1, (0, 1)))
+    folders = updates.Folders(into=tmp_path / "one", left=tmp_path / "left")
+    odd = Network(module=curious, epochs=2)
+    bundle = updates.update(specification, odd, train=table, holdout=table, folders=folders)
+    assert bundle.runtime == "python"
+    assert bundle.note.startswith("served natively")
+    held = arrays(table, NUMBERS)
+    fitted = updates.opened(tmp_path / "one")
+    assert answers(fitted, specification, held)["probability"].shape == (400,)
+
+
+@pytest.mark.parametrize("standardise", [True, False])
+def test_a_matrix_is_served_as_a_graph(tmp_path: Path, standardise: bool) -> None:
     """One tensor per record, as images are."""
+    network = Network(**SMALL, standardise=standardise)
     random = np.random.default_rng(0)
     specification = lessons.specification(inputs=lessons.MATRIX, recipe=Recipe(learner=Joint()))
     inputs = {"x": random.normal(size=(600, 8)).astype(np.float32)}
     table = lessons.table(inputs, (inputs["x"].sum(axis=1) > 0).astype(int))
     folders = updates.Folders(into=tmp_path / "one", left=tmp_path / "left")
-    bundle = updates.update(specification, Network(**SMALL), train=table, holdout=table, folders=folders)
+    bundle = updates.update(specification, network, train=table, holdout=table, folders=folders)
     assert (bundle.runtime, bundle.note) == ("onnx", "")
     again = replace(
         folders, into=tmp_path / "two", left=tmp_path / "left2", parent=tmp_path / "one", memory=tmp_path / "left"
     )
-    updates.update(specification, Network(**SMALL), train=table, holdout=table, folders=again)
+    updates.update(specification, network, train=table, holdout=table, folders=again)

@@ -99,8 +99,20 @@ class Network:
         truth = np.asarray(y)
         if classes is None:
             classes = () if truth.dtype.kind == "f" else np.unique(truth).tolist()
-        lesson = Lesson(X=X, y=truth, classes=tuple(classes), seed=self.random_state or 0)
-        vars(self).update(vars(FineTune().learn(self, lesson).model))
+        return self._taught(X, truth, tuple(classes), None)
+
+    def partial_fit(self, X: Any, y: Any, classes: Sequence[Any] | None = None) -> Network:
+        """Go on with more rows, all epochs of them; the first call is told all `classes`, or sees them."""
+        if not hasattr(self, "module_"):
+            return self.fit(X, y, classes)
+        return self._taught(X, np.asarray(y), tuple(self.classes_.tolist()) if self.classifies else (), self)
+
+    def _taught(self, X: Any, y: NDArray[Any], classes: tuple[Any, ...], parent: Network | None) -> Network:
+        lesson = Lesson(X=X, y=y, classes=classes, parent=parent, seed=self.random_state or 0)
+        learnt = FineTune().learn(self, lesson).model
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
+        vars(self).update(vars(learnt))
         return self
 
     def start(self, X: Any, y: NDArray[Any], classes: tuple[Any, ...]) -> None:
@@ -149,7 +161,8 @@ class Network:
 
     def inputs(self, X: Any) -> Tensor:
         """Rows as the module is given them: scaled, in single precision, on the device."""
-        return torch.from_numpy(self.scaling_.inputs(self._plain(X))).to(self.device)
+        rows = self.scaling_.inputs(self._plain(X))
+        return torch.from_numpy(rows if rows.flags.writeable else rows.copy()).to(self.device)
 
     def tasks(self, X: Any) -> Tensor | None:
         """The place of each row's task among the tasks seen, their number for a new one; None without heads."""

@@ -72,11 +72,18 @@ def joined(memory: pa.Table | None, like: Any) -> Any:
     return np.concatenate([old, np.asarray(like)])
 
 
-def codes(labels: Any, classes: Sequence[Any]) -> NDArray[np.int64]:
+def labels(memory: pa.Table | None, y: Any) -> NDArray[Any]:
+    """The labels of a memory's rows above those of a Lesson, plain values or numbers."""
+    known = [] if memory is None else memory[LABEL].to_pylist()
+    together = [*known, *np.asarray(y).tolist()]
+    return np.array(together, dtype=object if together and isinstance(together[0], str) else None)
+
+
+def codes(labels: NDArray[Any], classes: Sequence[Any]) -> NDArray[np.int64]:
     """The place of each label among the classes; Refused for a label that is none."""
     place = {value: number for number, value in enumerate(classes)}
     try:
-        return np.array([place[value] for value in labels], dtype=np.int64)
+        return np.array([place[value] for value in labels.tolist()], dtype=np.int64)
     except KeyError as error:
         raise Refused(
             f"label {error.args[0]!r} is none of the classes {list(classes)[:10]}; apply the service again",

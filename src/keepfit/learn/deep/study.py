@@ -55,6 +55,7 @@ class Study:
     lesson: Lesson
     parent: Network | None
     X: Any
+    targets: NDArray[Any]
     old: int
     kept: dict[str, Tensor] = field(default_factory=dict)
     lasting: set[str] = field(default_factory=set)
@@ -63,7 +64,7 @@ class Study:
         network = self.network
         self.module: nn.Module = network.module_
         self.x: Tensor = network.inputs(self.X)
-        self.y: Tensor = torch.from_numpy(self._targets()).to(network.device)
+        self.y: Tensor = torch.from_numpy(self.targets).to(network.device)
         self.tasks: Tensor | None = network.tasks(self.X)
         self.closed: Tensor | None = None if self.tasks is None else network.closed()
         self.arm()
@@ -72,13 +73,6 @@ class Study:
         """Make the vector of what is trainable by now, and its optimiser."""
         self.vector, self.gradient = flattened(self.module)
         self.optimiser = _optimiser(self.network, self.vector)
-
-    def _targets(self) -> NDArray[Any]:
-        memory, lesson = self.memory.rows if self.memory is not None else None, self.lesson
-        known = [] if memory is None else memory["_label"].to_pylist()
-        if self.network.classifies:
-            return np.concatenate([rows.codes(part, lesson.classes) for part in (known, np.asarray(lesson.y).tolist())])
-        return self.network.scaling_.targets(np.concatenate([np.array(known), np.asarray(lesson.y)]))
 
     @property
     def memory(self) -> Memory | None:
@@ -174,19 +168,19 @@ def taught(method: FineTune, estimator: Any, lesson: Lesson) -> Learnt:
 
 def _begun(method: FineTune, estimator: Network, lesson: Lesson) -> Study:
     network, memory = Network(**estimator.get_params()), lesson.memory
-    old = memory.rows.num_rows if memory is not None and memory.rows is not None else 0
-    X = rows.joined(memory.rows if memory is not None else None, lesson.X)
+    old = memory.rows if memory is not None else None
+    X, labels = rows.joined(old, lesson.X), rows.labels(old, lesson.y)
     parent = lesson.parent if isinstance(lesson.parent, Network) and not method.scratch else None
     if parent is None:
-        network.start(X, np.asarray(lesson.y), lesson.classes)
+        network.start(X, labels, lesson.classes)
     else:
         _check_classes(parent, lesson)
         network.go_on_from(parent)
-    study_rows = np.asarray(lesson.y).tolist()
-    if network.classifies:
-        known = memory.rows["_label"].to_pylist() if old and memory is not None and memory.rows is not None else []
-        network.notice(X, rows.codes([*known, *study_rows], lesson.classes))
-    return Study(network, lesson, parent, X, old)
+    codes = rows.codes(labels, lesson.classes) if network.classifies else None
+    if codes is not None:
+        network.notice(X, codes)
+    y = network.scaling_.targets(labels) if codes is None else codes
+    return Study(network, lesson, parent, X, y, len(labels) - len(lesson.y))
 
 
 def _check_classes(parent: Network, lesson: Lesson) -> None:
@@ -285,6 +279,6 @@ def _resumed(study: Study, total: int) -> int:
         for name, buffer in study.module.named_buffers():
             buffer.copy_(state["buffers"][name])
     study.optimiser.load_state_dict(state["optimiser"])
-    study.kept |= state["kept"]
+    study.kept |= {name: value.to(study.x.device) for name, value in state["kept"].items()}
     torch.set_rng_state(state["random"])
     return int(state["step"])
