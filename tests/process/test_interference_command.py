@@ -35,7 +35,7 @@ def test_the_four_ways_are_measured(tmp_path: Path) -> None:
 
 def _asked(places: Places, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "keepfit", "interference", "tumours", "--store", str(places.root), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
 
 
 def _live(places: Places) -> Digest:

@@ -6,12 +6,12 @@ from dataclasses import MISSING, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from keepfit.core.facts import KINDS, Fact, Judged, Swapped
-from keepfit.core.nouns import Finding, FindingKind, Outcome, Ruling, Severity
-from keepfit.edge.telling import sentence
+from keepfit.core.facts import KINDS, Fact, Judged, RunFinished, Swapped
+from keepfit.core.nouns import Finding, FindingKind, Interference, Mark, Outcome, Ruling, Severity
+from keepfit.edge.telling import beside, sentence
 
 NOW = datetime(2013, 2, 1, tzinfo=UTC)
-_BOOKKEEPING = {"RunStarted", "RunFinished"}
+_BOOKKEEPING = {"RunStarted", "RunFinished", "Marked", "Experimented"}
 _VALUES: dict[str, Any] = {
     "str": "text",
     "int": 1,
@@ -21,11 +21,14 @@ _VALUES: dict[str, Any] = {
     "datetime": NOW,
     "Outcome": Outcome.PASS,
     "dict[str, Digest]": {},
+    "dict[Digest, Digest]": {},
     "dict[str, Any]": {},
     "tuple[str, ...]": ("a change",),
     "tuple[Ruling, ...]": (Ruling("Floor", Outcome.PASS, "auc is 0.9"),),
     "tuple[Measurement, ...]": (),
     "tuple[Digest, ...]": ("digest",),
+    "tuple[int, ...]": (1,),
+    "Mark": Mark(NOW),
     "tuple[Interference, ...]": (),
     "tuple[Finding, ...]": (Finding("x", FindingKind.DRIFT, Severity.WARNING, 0.5, 0.1, "'x' moved"),),
 }
@@ -69,3 +72,26 @@ def test_slots_are_told_by_their_names() -> None:
     assert sentence(canary) == "s: v2 is canary for 0.25 of the requests (force): try it"
     gone = Swapped(service="s", time=NOW, slot="canary", before=2, after=0, cause="abort", reason="too slow")
     assert sentence(gone) == "s: v2 left the canary slot (abort): too slow"
+
+
+def test_how_an_update_got_on_beside_serving_is_told() -> None:
+    """Its speed without the time it stood still, how often that was, and what each Service's answers took."""
+    run = {
+        "service": "s",
+        "time": NOW,
+        "key": "k",
+        "run": "r",
+        "step": "train",
+        "update": "u",
+        "outputs": {},
+        "result": {},
+    }
+    quiet = Interference(service="idle")
+    felt = Interference(service="busy", budget=0.02, before=0.001, during=0.0015)
+    finished = RunFinished(**run, cpu_seconds=9.0, wall_seconds=15.0, yields=2, held=5.0, interference=(quiet, felt))
+    assert list(beside(finished, 15.0)) == [
+        "speed 0.90 core(s)",
+        "stood still 2 time(s), 5.0 s",
+        "p99 of idle - ms before, - ms beside it",
+        "p99 of busy 1.00 ms before, 1.50 ms beside it (budget 20 ms)",
+    ]
