@@ -6,7 +6,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keepfit.core.nouns import Base, Check, Choice, Gpu, Preserve, Reference, Resources, Rollout, Slice, Subject, Window
+    from keepfit.core.nouns import (
+        Base,
+        Check,
+        Choice,
+        Gpu,
+        Preserve,
+        Reference,
+        Resources,
+        Rollout,
+        Season,
+        Slice,
+        Subject,
+        Window,
+    )
     from keepfit.core.service import Monitor, Recipe, Selection, Service, Serving
 
 _HOMES = {
@@ -18,6 +31,7 @@ _HOMES = {
     "Reference": "keepfit.core.nouns",
     "Resources": "keepfit.core.nouns",
     "Rollout": "keepfit.core.nouns",
+    "Season": "keepfit.core.nouns",
     "Slice": "keepfit.core.nouns",
     "Subject": "keepfit.core.nouns",
     "Window": "keepfit.core.nouns",
@@ -36,13 +50,14 @@ __all__ = [
     "Base",
     "Check",
     "Choice",
-    "Monitor",
     "Gpu",
+    "Monitor",
     "Preserve",
     "Recipe",
     "Reference",
     "Resources",
     "Rollout",
+    "Season",
     "Selection",
     "Service",
     "Serving",

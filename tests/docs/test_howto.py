@@ -18,6 +18,7 @@ PAGES = (
     "serve-and-swap",
     "run-a-deployment",
     "validate-data",
+    "explain-drift",
     "move-from-mlserver",
     "move-from-mlflow",
     "move-from-acumos",
