@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -96,7 +97,9 @@ def _told_of_versions(fact: Fact) -> str:
             named = ", ".join(f"v{number}" for number in fact.versions) or "no version"
             return f"{fact.rows} remembered rows were forgotten; {named} learnt from them"
         case Watched():
-            return "; ".join(f"{fact.monitor}: {finding.sentence}" for finding in fact.findings)
+            said = [finding.sentence for finding in fact.findings]
+            said += _not_compared(fact)
+            return "; ".join(f"{fact.monitor}: {sentence}" for sentence in said)
         case Failed():
             return f"{fact.where} failed: {fact.reason}"
         case _:
@@ -113,3 +116,13 @@ def beside(run: RunFinished | RunStatus, seconds: float) -> Iterator[str]:
         before, during = (f"{value * 1000:.2f}" if value is not None else "-" for value in (one.before, one.during))
         budget = f" (budget {one.budget * 1000:g} ms)" if one.budget else ""
         yield f"p99 of {one.service} {before} ms before, {during} ms beside it{budget}"
+
+
+def _not_compared(fact: Watched) -> list[str]:
+    """Why some subjects were not compared, each reason once, with how many they are."""
+    notes = Counter(one.note for one in fact.measurements if one.note)
+    first = {one.note: one.subject for one in reversed(fact.measurements)}
+    return [
+        f"{first[note]}{f' and {count - 1} more' if count > 1 else ''} not compared: {note}"
+        for note, count in notes.items()
+    ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from keepfit.core.facts import KINDS, Fact, Judged, RunFinished, Swapped
-from keepfit.core.nouns import Finding, FindingKind, Interference, Mark, Outcome, Ruling, Severity
+from keepfit.core.facts import KINDS, Fact, Judged, RunFinished, Swapped, Watched
+from keepfit.core.nouns import Finding, FindingKind, Interference, Mark, Measurement, Outcome, Ruling, Severity
 from keepfit.edge.telling import beside, sentence
 
 NOW = datetime(2013, 2, 1, tzinfo=UTC)
@@ -95,3 +95,12 @@ def test_how_an_update_got_on_beside_serving_is_told() -> None:
         "p99 of idle - ms before, - ms beside it",
         "p99 of busy 1.00 ms before, 1.50 ms beside it (budget 20 ms)",
     ]
+
+
+def test_what_was_not_compared_is_told() -> None:
+    """A look that had nothing to compare says why, once for all subjects it concerns; a calm one says nothing."""
+    short = [Measurement("m", name, 0.0, 1.0, 0.0, 0.0, 0, 9, False, "0 rows before; 100 are needed") for name in "xyz"]
+    calm = Measurement("m", "w", 0.1, 0.4, 0.1, 0.01, 500, 500, False)
+    look = Watched(service="s", time=NOW, monitor="m", records=9, labels=0, measurements=(*short, calm), findings=())
+    assert sentence(look) == "s: m: x and 2 more not compared: 0 rows before; 100 are needed"
+    assert sentence(replace(look, measurements=(calm,))) == ""
