@@ -60,6 +60,21 @@ def test_a_task_chooses_among_its_own_classes(tmp_path: Path) -> None:
     assert found.accuracies.chance == (0.5, 0.5)
 
 
+def test_a_network_with_heads_is_told_the_task(tmp_path: Path) -> None:
+    """With a head per task the first task is still known at the end; with one head for all, not told, it is not."""
+    pytest.importorskip("torch")
+    from keepfit.learn.deep import MLP, Network
+    from keepfit.learn.learners.fine_tune import FineTune
+
+    shared = {"module": MLP((16,)), "lr": 0.01, "batch": 16, "epochs": 30, "standardise": False}
+    tasks = TaskIncremental(2).experiences(_examples(), 0)
+    told = walk(FineTune(), Network(**shared, heads="task"), tasks, seed=0, scratch=tmp_path)
+    assert told.accuracies.rows[1][0] > 0.9
+    split = ClassIncremental(2).experiences(_examples(), 0)
+    alone = walk(FineTune(), Network(**shared), split, seed=0, scratch=tmp_path)
+    assert alone.accuracies.rows[1][0] < 0.5
+
+
 @dataclass(frozen=True)
 class Hoarder:
     """Remembers every row, to see what is carried from lesson to lesson."""

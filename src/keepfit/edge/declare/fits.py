@@ -105,7 +105,9 @@ def _plugin(value: Any, protocol: Any, at: Argument) -> Iterator[Misfit]:
     elif not isinstance(value, protocol):
         yield _unlike(value, f"a {protocol.__name__} (there are: {known})", at)
     elif not is_dataclass(value) or not (_is_known(kind, group) or (protocol is Learner and is_own(kind))):
-        found = f"{kind.__name__} is no registered plug-in; give it an entry point in '{group}', or use one of: {known}"
+        mine = "make it a frozen dataclass, " if protocol is Learner and is_own(kind) else ""
+        entry = f"{mine}give it an entry point in '{group}', or use one of: {known}"
+        found = f"{kind.__name__} is no registered plug-in; {entry}"
         yield Misfit(at, found)
     else:
         yield from _members(value, at)
