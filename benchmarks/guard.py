@@ -40,12 +40,14 @@ def _until(ready: Callable[[], bool]) -> float:
 
 
 def _once(places: Places, latency: Latency, process: int) -> float:
+    latency.tell(0, BUDGET / 2)
     executor = Guarded(ProcessExecutor(places), places)
     try:
-        latency.tell(0, BUDGET / 2)
         executor.poll("bench", process)
         _until(lambda: _state(process) != "T")
         time.sleep(0.05 + random.random() * 0.1)
+        if _state(process) == "T":
+            raise RuntimeError("the trainer stood still before serving was over its budget")
         latency.tell(0, BUDGET * 5)
         return _until(lambda: _state(process) == "T") * 1e3
     finally:
