@@ -99,7 +99,7 @@ class Finding:
     """One thing observed out of line: on which subject, what was measured, what was expected.
 
     In data: the name of the `anomaly`, in how many rows (`count`), and the first of those `rows`, counting from 1. Of
-    what changed: what `moved`.
+    what changed: what `moved`, and how many `looks` of its Monitor in a row have found it, this one included.
     """
 
     subject: str
@@ -112,6 +112,7 @@ class Finding:
     count: int = 0
     rows: tuple[int, ...] = ()
     moved: Moved | None = None
+    looks: int = 1
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ def watching(monitors: tuple[str, ...], situation: Situation, specification: Spe
     assert swap is not None  # noqa: S101  # plan watches only a live Version
     parameters = {
         "monitors": list(monitors),
+        "again": [name for name in monitors if (last := situation.watched.get(name)) and last.findings],
         "since": swap.time.isoformat(),
         "version": situation.live,
         "records": situation.records,

@@ -85,13 +85,25 @@ def _distributions(place: Workplace, monitor: Monitor, bundle: Bundle) -> Looked
     elif monitor.season is not Season.NONE:
         reference, window, of = _seasonal(place, monitor)
     else:
-        both = _recent(place, monitor, since=None, spans=2)
-        half = both.num_rows // 2 if monitor.window.rows is None else max(0, both.num_rows - monitor.window.rows)
-        reference, window = both.slice(0, half), both.slice(half)
+        reference, window = _earlier(place, monitor)
     times = values_of(window[RECORD_TIME])
     measured, found = watch(monitor, _samples(reference, names), _samples(window, names), times=times, of=of)
     before = None if monitor.reference is Reference.TRAINING else reference
     return measured, explained(place, bundle, found, before, window)
+
+
+def _earlier(place: Workplace, monitor: Monitor) -> tuple[pa.Table, pa.Table]:
+    """The Span before the window, and the window; after an alarm what was before it, so that a change that lasts stays
+    one and a batch that was bad is not what the next is held against.
+    """
+    again = monitor.name in place.work.parameters.get("again", ())
+    both = _recent(place, monitor, since=None, spans=3 if again else 2)
+    count, rows = both.num_rows, monitor.window.rows
+    if rows is None:
+        share = count // (3 if again else 2)
+        return both.slice(0, share), both.slice(count - share if again else share)
+    start = max(0, count - rows)
+    return both.slice(0, max(0, start - (monitor.stride or rows)) if again else start), both.slice(start)
 
 
 def _seasonal(place: Workplace, monitor: Monitor) -> tuple[pa.Table, pa.Table, str]:

@@ -269,7 +269,7 @@ def _resting(situation: Situation) -> str:
     if closed is None or not situation.failures:
         return ""
     until = closed.time + quiet_until(closed, situation.failures)
-    return f"the last update failed; the next try is at {until.isoformat()}" if situation.now < until else ""
+    return f"the last update made nothing; the next try is at {until.isoformat()}" if situation.now < until else ""
 
 
 def _confirmation(situation: Situation, specification: Specification) -> Open | None:

@@ -214,6 +214,7 @@ def _forgotten(situation: Situation, fact: Forgotten) -> Situation:
 
 
 def _watched(situation: Situation, fact: Watched) -> Situation:
+    fact = replace(fact, findings=_counted(situation.watched.get(fact.monitor), fact.findings))
     fired = {**situation.fired, fact.monitor: fact.time} if fact.findings else situation.fired
     return _arrived(
         replace(
@@ -227,6 +228,12 @@ def _watched(situation: Situation, fact: Watched) -> Situation:
     )
 
 
+def _counted(last: Watched | None, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Findings with the number of looks in a row that have found the same: what is found once may be gone again."""
+    before = {(one.subject, one.kind): one.looks for one in last.findings} if last else {}
+    return tuple(replace(one, looks=before.get((one.subject, one.kind), 0) + 1) for one in findings)
+
+
 def _fold_update(situation: Situation, fact: Fact) -> Situation:
     match fact:
         case UpdateOpened():
@@ -237,7 +244,8 @@ def _fold_update(situation: Situation, fact: Fact) -> Situation:
                 return opened
             return _began(opened, fact)
         case UpdateClosed():
-            failures = situation.failures + 1 if fact.outcome == "failed" else 0
+            unmade = fact.outcome == "failed" or (fact.outcome == "refused" and not fact.version)
+            failures = situation.failures + 1 if unmade else 0
             trained = situation.update is not None and "train" in situation.update.done
             costs = (*situation.costs, situation.spent)[-KEPT:] if trained else situation.costs
             return replace(situation, update=None, closed=fact, failures=failures, costs=costs)

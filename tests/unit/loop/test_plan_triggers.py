@@ -78,7 +78,7 @@ def test_marks_that_are_due(situation: Situation, triggers: tuple[Trigger, ...],
 )  # fmt: skip
 def test_triggers_while_an_update_trains(facts: tuple[Fact, ...], expected: list[type] | None) -> None:
     """What is found while an update trains begins another one; what led to this update does not."""
-    kinds = [type(intent) for intent in planned(after(*LIVE, *facts), Drifted())]
+    kinds = [type(intent) for intent in planned(after(*LIVE, *facts), Drifted(looks=1))]
     assert kinds == expected or (expected is None and Decide not in kinds)
 
 
@@ -87,9 +87,9 @@ def test_a_remembered_decision_is_acted_upon() -> None:
     decided = Decided(service=S, time=NOW, fire=True, reason="x moved")
     closed = UpdateClosed(service=S, time=NOW, update="u1", outcome="passed", reason="r", version=2)
     training = (*LIVE, opened(), watched(MOVED), decided)
-    assert [type(intent) for intent in planned(after(*training), Drifted())] == [Run]
+    assert [type(intent) for intent in planned(after(*training), Drifted(looks=1))] == [Run]
     over = after(*training, version(2, "u1"), swapped(1, 2), closed)
-    assert planned(over, Drifted()) == (Open("x moved", 2),)
+    assert planned(over, Drifted(looks=1)) == (Open("x moved", 2),)
     again = after(*training, version(2, "u1"), swapped(1, 2), closed, opened("u2", parent=2))
     assert again.remembered is None
 
@@ -145,3 +145,22 @@ def test_silence_is_told() -> None:
     (intent,) = planned(after(*LIVE, labels=10), ON_LABELS, Every(timedelta(days=1)))
     assert isinstance(intent, Nothing)
     assert "no auc of 100 labels since the last update yet" in intent.reason
+
+
+def test_looks_in_a_row_are_counted() -> None:
+    """The second look that finds the same says so; a look that finds nothing, or a swap, begins the count anew."""
+    again = after(*LIVE, watched(MOVED), watched(MOVED))
+    assert [one.looks for one in again.findings] == [1, 2]
+    interrupted = after(*LIVE, watched(MOVED), watched(), watched(MOVED))
+    assert [one.looks for one in interrupted.findings] == [1, 1]
+    released = after(*LIVE, watched(MOVED), version(2), swapped(1, 2), watched(MOVED))
+    assert [one.looks for one in released.findings] == [1]
+
+
+@pytest.mark.parametrize("outcome", ["failed", "refused"])
+def test_what_made_nothing_is_tried_again_later(outcome: str) -> None:
+    """An update that ends without a candidate, whosever fault it was, is followed by a pause."""
+    closed = UpdateClosed(service=S, time=NOW, update="u1", outcome=outcome, reason="r", version=0)
+    (intent,) = planned(after(opened(parent=0), closed), Drifted())
+    assert isinstance(intent, Nothing)
+    assert "the last update made nothing" in intent.reason

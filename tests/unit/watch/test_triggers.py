@@ -22,8 +22,8 @@ def pulse(since: str = "2013-03-01T00:00", now: str = "2013-03-01T12:00", *, lab
     return Pulse(now=at(now), since=at(since), labels=labels, findings=findings)
 
 
-def finding(subject: str, kind: FindingKind, severity: Severity = Severity.WARNING) -> Finding:
-    return Finding(subject, kind, severity, 0.4, 0.1, f"{subject} moved")
+def finding(subject: str, kind: FindingKind, severity: Severity = Severity.WARNING, looks: int = 2) -> Finding:
+    return Finding(subject, kind, severity, 0.4, 0.1, f"{subject} moved", looks=looks)
 
 
 CRON = [
@@ -79,6 +79,7 @@ def test_wrong_numbers() -> None:
         lambda: Every(timedelta(0)),
         lambda: Labels(0),
         lambda: Drifted(0),
+        lambda: Drifted(looks=0),
         lambda: AnyOf(()),
         lambda: AllOf(()),
     ):
@@ -120,6 +121,15 @@ def test_subjects_are_counted_once() -> None:
     decision = Drifted(at_least=2).decide(pulse(findings=(*same, finding("y", FindingKind.ALIVE))))
     assert decision.fire
     assert decision.reason == "2 subjects drifted, 2 were awaited: x moved; y moved"
+
+
+def test_what_was_found_once_is_awaited_again() -> None:
+    """A subject counts when so many looks in a row have found it; until then the reason says what is awaited."""
+    once = pulse(findings=(finding("x", FindingKind.SKEW, looks=1),))
+    decision = Drifted().decide(once)
+    assert decision == Decision(False, "0 of 1 subjects drifted since the last update; 1 more for less than 2 looks")
+    assert Drifted(looks=1).decide(once).fire
+    assert Drifted().decide(pulse(findings=(*once.findings, finding("x", FindingKind.SKEW)))).fire
 
 
 def test_any_and_all() -> None:
