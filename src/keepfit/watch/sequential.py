@@ -39,19 +39,19 @@ First = Callable[[NDArray[np.float64]], Alarm | None]
 """Finds the first alarm in a sequence; what comes after it must not matter."""
 
 
-def alarms(values: NDArray[np.float64], first: First) -> tuple[Alarm, ...]:
+def alarms(values: NDArray[np.float64], first: First, *, piece: int = _CHUNK) -> tuple[Alarm, ...]:
     """Every alarm, where a detector starts afresh after each; the sequence is looked at in growing pieces."""
     found: list[Alarm] = []
-    start, length = 0, _CHUNK
+    start, length = 0, piece
     while start < values.size:
         alarm = first(values[start : start + length])
         if alarm is not None:
             found.append(Alarm(start + alarm.at, start + alarm.since))
-            start, length = start + alarm.at + 1, _CHUNK
+            start, length = start + alarm.at + 1, piece
         elif start + length >= values.size:
             break
         else:
-            length *= 2
+            length *= 4
     return tuple(found)
 
 

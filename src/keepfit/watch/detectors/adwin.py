@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from keepfit.core.errors import SpecInvalid
 from keepfit.core.nouns import Score
 from keepfit.watch.sequential import Alarm, alarms, follow, moved
 
-_AT_ONCE = 1024
-"""Checks that are made together."""
+_AT_ONCE = 128
+"""Looks that are taken together, few enough to stay in the processor's cache."""
+_PIECE = 32_768
 
 
 @dataclass(frozen=True)
@@ -43,55 +45,61 @@ class ADWIN:
 
     def alarms(self, losses: NDArray[np.float64]) -> tuple[Alarm, ...]:
         """The alarms over a sequence."""
-        return alarms(losses, self._first)
+        return alarms(losses, self._first, piece=_PIECE)
 
     def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
         """Follow the window after the reference; see Detector. SpecInvalid for text."""
         return follow(reference, window, name="ADWIN", raised=lambda all_, _: self.alarms(all_), judge=moved)
 
     def _first(self, losses: NDArray[np.float64]) -> Alarm | None:
-        checks = np.arange(self.clock, losses.size + 1, self.clock)
-        checks = checks[checks > self.grace]
         centred = losses - losses.mean()
         sums = np.append(0.0, centred.cumsum())
         squares = np.append(0.0, (centred * centred).cumsum())
-        for start in range(0, checks.size, _AT_ONCE):
-            width = checks[start : start + _AT_ONCE]
-            beyond, cuts = self._beyond(width, sums, squares)
-            hit = np.flatnonzero((beyond > 0).any(axis=1))
+        for begin in range(0, losses.size // self.clock, _AT_ONCE):
+            width = np.arange(begin + 1, min(begin + _AT_ONCE, losses.size // self.clock) + 1) * self.clock
+            cuts, real = (side[:, : width.size] for side in _cuts(begin, self.clock, self.buckets))
+            beyond = self._beyond(width, cuts, real, (sums, squares))
+            hit = np.flatnonzero((beyond > 0).any(axis=0) & (width > self.grace))
             if hit.size:
-                return Alarm(int(width[hit[0]]) - 1, int(cuts[hit[0], np.argmax(beyond[hit[0]])]))
+                return Alarm(int(width[hit[0]]) - 1, int(cuts[np.argmax(beyond[:, hit[0]]), hit[0]]))
         return None
 
     def _beyond(
-        self, width: NDArray[np.int64], sums: NDArray[np.float64], squares: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """By how much the means on both sides of each cut differ beyond the bound, per look and cut."""
-        cuts, real = self._cuts(width)
-        whole = width[:, None].astype(np.float64)
-        total = sums[width][:, None]
-        variance = squares[width][:, None] / whole - (total / whole) ** 2
-        real &= (cuts >= self.minimum) & (whole - cuts >= self.minimum)
+        self,
+        width: NDArray[np.int64],
+        cuts: NDArray[np.int64],
+        real: NDArray[np.bool_],
+        totals: tuple[NDArray[np.float64], NDArray[np.float64]],
+    ) -> NDArray[np.float64]:
+        """By how much the means on both sides of each cut differ beyond the bound, per cut and look."""
+        sums, squares = totals
+        total = sums[width]
+        variance = np.maximum(squares[width] / width - (total / width) ** 2, 0.0)
+        real = real & (cuts >= self.minimum) & (width - cuts >= self.minimum)
         before = np.where(real, cuts, self.minimum).astype(np.float64)
-        after = np.where(real, whole - cuts, self.minimum)
-        apart = np.abs(sums[cuts] / before - (total - sums[cuts]) / after)
-        inverse = 1 / (before - self.minimum + 1) + 1 / (after - self.minimum + 1)
-        doubt = np.log(2 * np.log(whole) / self.delta)
-        bound = np.sqrt(2 * inverse * np.maximum(variance, 0.0) * doubt) + 2 / 3 * doubt * inverse
-        return np.where(real, apart - bound, -np.inf), cuts
+        after = np.where(real, width - cuts, self.minimum).astype(np.float64)
+        below = sums[cuts]
+        apart = np.abs(below / before - (total - below) / after)
+        inverse = 1 / (before - (self.minimum - 1)) + 1 / (after - (self.minimum - 1))
+        doubt = np.log(2 * np.log(np.maximum(width, 2)) / self.delta)
+        bound = np.sqrt(2 * variance * doubt * inverse) + 2 / 3 * doubt * inverse
+        return np.where(real, apart - bound, -np.inf)
 
-    def _cuts(self, width: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Where the buckets end after so many values, the oldest first, and which of them there are."""
-        came, held = width.copy(), []
-        while came.any():
-            over = np.maximum(came - self.buckets - 1, -1)
-            held.append(np.where(over < 0, came, self.buckets - 1 + over % 2))
-            came = np.where(over < 0, 0, over // 2 + 1)
-        ends, real = [], []
-        begun = np.zeros(width.size, dtype=np.int64)
-        for level in range(len(held) - 1, -1, -1):
-            for number in range(1, self.buckets + 1):
-                ends.append(np.minimum(begun + (number << level), width))
-                real.append(number <= held[level] - (level == 0))  # nothing comes after the newest
-            begun = begun + (held[level] << level)
-        return np.stack(ends, axis=1), np.stack(real, axis=1)
+
+@lru_cache(maxsize=64)
+def _cuts(begin: int, clock: int, buckets: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Where the buckets end at each look, the oldest first, and which of them there are; looks are counted from 0."""
+    width = np.arange(begin + 1, begin + _AT_ONCE + 1) * clock
+    came, held = width.copy(), []
+    while came.any():
+        over = np.maximum(came - buckets - 1, -1)
+        held.append(np.where(over < 0, came, buckets - 1 + over % 2))
+        came = np.where(over < 0, 0, over // 2 + 1)
+    ends, real = [], []
+    begun = np.zeros(width.size, dtype=np.int64)
+    for level in range(len(held) - 1, -1, -1):
+        for number in range(1, buckets + 1):
+            ends.append(np.minimum(begun + (number << level), width))
+            real.append(number <= held[level] - (level == 0))  # nothing comes after the newest
+        begun = begun + (held[level] << level)
+    return np.stack(ends), np.stack(real)

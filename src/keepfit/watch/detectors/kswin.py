@@ -16,7 +16,7 @@ from keepfit.core.nouns import Score
 from keepfit.watch.sequential import Alarm, alarms, changed, follow
 
 _DRAWN = 16_384
-_AT_ONCE = 1024
+_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
