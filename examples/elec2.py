@@ -47,7 +47,7 @@ prices = Service(
             window=Window(rows=20_000),
         ),
     ),
-    triggers=(triggers.AllOf((triggers.Drifted(3, looks=1), triggers.Labels(1800))),),  # `date` is one that always drifts
+    triggers=(triggers.AllOf((triggers.Drifted(3, looks=1), triggers.Labels(1800))),),  # `date` always drifts
     gates=(gates.Contract(), gates.Golden(), gates.Harmless()),
     rollout=Rollout(confirm_labels=0),
 )

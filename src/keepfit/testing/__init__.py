@@ -149,7 +149,9 @@ def check_trigger(trigger: Trigger) -> None:
 
     since = datetime(2013, 1, 1, tzinfo=UTC)
     findings = tuple(
-        Finding(f"x{n}", kind, Severity.WARNING, 0.4, 0.1, "it moved", looks=100) for kind in FindingKind for n in range(20)
+        Finding(f"x{n}", kind, Severity.WARNING, 0.4, 0.1, "it moved", looks=100)
+        for kind in FindingKind
+        for n in range(20)
     )
     nothing = Pulse(now=since, since=since)
     falls = [(since + timedelta(days=90 * (n + 1)), 0.9 - n / 50) for n in range(40)]

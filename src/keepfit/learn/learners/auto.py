@@ -43,8 +43,8 @@ class Auto:
 
     competitors: tuple[Learner, ...] = (Refit(), Refit(newest=1000), WarmStart())
     most: int = 10
-    rate: float = 1.0
-    share: float = 0.001
+    rate: float = 0.5
+    share: float = 0.0001
 
     def __post_init__(self) -> None:
         if not self.competitors or self.most < 0 or not self.rate > 0 or not 0 < self.share < 1:
