@@ -111,7 +111,8 @@ def _with(one: Finding, told: Told) -> Finding:
     if one.moved is None or told.cause not in answers:
         return one
     moved = replace(one.moved, cause=told.cause, reason=told.reason)
-    return replace(one, moved=moved, sentence=f"{one.sentence}; {told.cause}: {told.reason}")
+    news = "" if told.cause is one.moved.cause else f"; {told.cause}: {told.reason}"
+    return replace(one, moved=moved, sentence=f"{one.sentence}{news}")
 
 
 def _release(place: Workplace) -> pa.Table | None:

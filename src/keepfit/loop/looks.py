@@ -26,10 +26,10 @@ from keepfit.loop.beside import explained, losses_of, watch_expected, watch_reco
 from keepfit.loop.pipeline import Made
 from keepfit.loop.workplace import Workplace, values_of
 from keepfit.watch.monitor import Looked, watch
-from keepfit.watch.seasons import matched, told
+from keepfit.watch.seasons import MOST, matched, told
 
-_LOOKBACK = timedelta(weeks=8)
-"""So far back earlier rows of the same season are looked for."""
+_SEASONS = {Season.HOUR: timedelta(days=1), Season.WEEKDAY: timedelta(weeks=1), Season.HOUR_OF_WEEK: timedelta(weeks=1)}
+"""After which time the same hours or weekdays come again."""
 
 
 def look(place: Workplace) -> Made:
@@ -112,9 +112,11 @@ def _seasonal(place: Workplace, monitor: Monitor) -> tuple[pa.Table, pa.Table, s
     if not window.num_rows:
         return window, window, ""
     times = values_of(window[RECORD_TIME])
-    first = pc.min(window[RECORD_TIME]).as_py()
+    first, last = (extreme(window[RECORD_TIME]).as_py() for extreme in (pc.min, pc.max))
+    turn = _SEASONS[monitor.season]
+    back = 2 * MOST * turn * (1 + (last - first) // turn)
     version = place.work.parameters["version"] if monitor.on is Subject.OUTPUT else None
-    earlier = place.stream.read(start=first - _LOOKBACK, end=first, version=version)
+    earlier = place.stream.read(start=first - back, end=first, version=version)
     kept = matched(values_of(earlier[RECORD_TIME]), times, monitor.season, monitor.tz)
     return earlier.take(pa.array(kept)), window, told(times, monitor.season, monitor.tz)
 

@@ -15,6 +15,9 @@ from keepfit.core.nouns import Finding, FindingKind, Measurement, Severity
 
 _EXAMPLES = 5
 
+MISMATCH = "TRAINING_SERVING_MISMATCH"
+"""The anomaly of recorded values that are wrong: nothing that a model should learn from."""
+
 _UNITS = {
     1.609344: "miles and kilometres",
     0.3048: "feet and metres",
@@ -184,4 +187,13 @@ def _finding(one: Mismatch, allowed: float) -> Finding:
         f"{one.column}: {one.rate:.1%} of {one.rows} rows differ from the offline value{factor}; "
         f"{key}: {logged} for {offline}"
     )
-    return Finding(one.column, FindingKind.SKEW, Severity.WARNING, one.rate, allowed, sentence)
+    return Finding(
+        one.column,
+        FindingKind.SKEW,
+        Severity.WARNING,
+        one.rate,
+        allowed,
+        sentence,
+        anomaly=MISMATCH,
+        count=one.differing,
+    )

@@ -261,7 +261,7 @@ def test_inputs_that_moved_are_a_covariate(labelled: bool, scene: Callable[..., 
     assert found.moved.cause is Cause.COVARIATE
     assert found.moved.row is not None
     assert found.moved.row <= 60
-    assert ("for the same inputs did not" in found.sentence) == labelled
+    assert ("for the same inputs did not" in found.moved.reason) == labelled
 
 
 # --- expected quality -----------------------------------------------------------------------------------------------

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from keepfit.core.errors import DataInvalid
-from keepfit.core.nouns import FindingKind
-from keepfit.watch.skew import join
+from keepfit.core.nouns import FindingKind, Pulse
+from keepfit.watch.skew import MISMATCH, join
+from keepfit.watch.triggers import Drifted
 
 RNG = np.random.default_rng(5)
 
@@ -67,3 +71,15 @@ def test_wrong_keys() -> None:
         join(offline(3), offline(3), "key")
     with pytest.raises(DataInvalid, match="offline: expected 'id' in every row and never twice"):
         join(offline(3), pa.concat_tables([offline(3), offline(3)]), "id")
+
+
+def test_a_mistake_is_not_learnt_from() -> None:
+    """Recorded values that are wrong start no update, however long they last; a drift of the same column does."""
+    logged, truth = offline(500), offline(500)
+    found = [replace(one, looks=5) for one in join(logged, truth, "id").findings]
+    assert {one.anomaly for one in found} == {MISMATCH}
+    assert {one.count for one in found if one.subject == "km"} == {500}
+    now = datetime(2024, 1, 1, tzinfo=UTC)
+    assert not Drifted().decide(Pulse(now=now, since=now, findings=tuple(found))).fire
+    drifted = tuple(replace(one, anomaly="") for one in found)
+    assert Drifted().decide(Pulse(now=now, since=now, findings=drifted)).fire

@@ -15,7 +15,7 @@ class Drifted:
     """When at least `at_least` subjects drifted from an earlier Span or from training, woke up or went still.
 
     Each must have been found by `looks` looks of a Monitor in a row: one bad batch raises an alarm, but nothing is
-    trained on it; what lasts is.
+    trained on it; what lasts is. Recorded values that are wrong (an anomaly) are none of it: they are to be put right.
     """
 
     at_least: int = 1
@@ -32,7 +32,7 @@ class Drifted:
         found = {
             finding.subject: finding
             for finding in pulse.findings
-            if finding.kind in _CHANGES and finding.severity is not Severity.INFO
+            if finding.kind in _CHANGES and finding.severity is not Severity.INFO and not finding.anomaly
         }
         moved = {name: finding for name, finding in found.items() if finding.looks >= self.looks}
         if len(moved) < self.at_least:
