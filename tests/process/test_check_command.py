@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from keepfit.data.read import read
@@ -116,3 +119,56 @@ def test_schema_with_a_mistake(folder: Path, text: str, words: str) -> None:
     assert done.returncode == 2
     assert "wrong.yaml" in done.stderr
     assert words in done.stderr
+
+
+def test_files_are_shared(folder: Path) -> None:
+    """Several processes share the files, and say what one says; so does --html, where a page is asked for."""
+    pq.write_table(read(folder / "good.csv"), folder / "p1.parquet")
+    pq.write_table(read(folder / "bad.csv"), folder / "p2.parquet")
+    alone = keepfit("check", "p*.parquet", "-s", "s.yaml", "--json", folder=folder)
+    shared = keepfit("check", "p*.parquet", "-s", "s.yaml", "--json", "--workers", "2", folder=folder)
+    assert (shared.stdout, shared.stderr) == (alone.stdout, "")
+    (big, town) = json.loads(alone.stdout)["findings"]
+    assert (big["rows"], town["rows"]) == ([201], [201])
+    refused = keepfit("check", "p*.parquet", "-s", "s.yaml", "--ray", "192.0.2.1:6379", folder=folder)
+    assert refused.returncode != 0
+    assert "without a token" in refused.stderr
+
+
+def test_pages(folder: Path) -> None:
+    """Findings, a schema and changes as pages, which say all that the text says, and nothing that a page would run."""
+    (folder / "bad.csv").write_text((folder / "bad.csv").read_text().replace("900,c,1", "900,<b>,1"))
+    done = keepfit("check", "bad.csv", "-s", "s.yaml", "--html", "check.html", folder=folder)
+    assert done.stdout == "wrote check.html\n"
+    page = (folder / "check.html").read_text()
+    for told in ("101 rows held against s.yaml", "INT_TYPE_BIG_INT", "goes up to 900", "&lt;b&gt;", 'scope="row"'):
+        assert told in page
+    assert "<b>" not in page
+    done = keepfit("schema", "infer", "good.csv", "--html", "schema.html", "--json", folder=folder)
+    assert set(json.loads(done.stdout)["columns"]) == {"i", "town", "tip"}
+    assert "domain: [" in (folder / "schema.html").read_text()
+    (folder / "new.yaml").write_text((folder / "s.yaml").read_text().replace("rows: 100", "rows: 101", 1))
+    assert keepfit("schema", "diff", "s.yaml", "new.yaml", "--html", "diff.html", folder=folder).returncode == 0
+    assert "<td>100</td><td>101</td>" in (folder / "diff.html").read_text()
+
+
+def test_a_bar_for_people_only(folder: Path) -> None:
+    """Long work shows a bar where standard error is a terminal, and only there; it is gone in the end."""
+    ours, theirs = pty.openpty()
+    words = [sys.executable, "-m", "keepfit.edge.cli", "check", "good.csv", "-s", "s.yaml"]
+    with subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=theirs) as process:
+        os.close(theirs)
+        seen = b""
+        while True:
+            try:
+                piece = os.read(ours, 65536)
+            except OSError:  # the terminal is gone with the process
+                break
+            if not piece:
+                break
+            seen += piece
+        assert process.stdout is not None
+        assert process.stdout.read() == b"100 rows, 0 findings\n"
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"rows" in seen

@@ -9,11 +9,8 @@ import os
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import Any, Protocol, TypeVar
 
 from keepfit.core.errors import Conflict, KeepfitError, MissingExtra, Unavailable
@@ -39,6 +36,10 @@ class Processes:
 
     def map(self, work: Callable[[T], R], things: Sequence[T]) -> Iterator[R]:
         """Unavailable (`lost`) where a process ends before its work does."""
+        from concurrent.futures import ProcessPoolExecutor  # these take 20 ms, which nobody else should wait for
+        from concurrent.futures.process import BrokenProcessPool
+        from multiprocessing import get_context
+
         pool = ProcessPoolExecutor(
             min(self.count, len(things)),
             mp_context=get_context("spawn"),
@@ -70,7 +71,7 @@ class Ray:
     def map(self, work: Callable[[T], R], things: Sequence[T]) -> Iterator[R]:
         """Errors of keepfit's are raised as they were there; Unavailable (`lost`) for what the cluster lost."""
         require_token(self.address, forced=self.forced)
-        with _joined(self.address) as ray:
+        with joining(self.address) as ray:
             task, shared = ray.remote(_done), ray.put(work)
             most = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
             waiting: deque[Any] = deque()
@@ -83,7 +84,7 @@ class Ray:
 
 
 @contextmanager
-def _joined(address: str) -> Iterator[Any]:
+def joining(address: str) -> Iterator[Any]:
     """Ray, connected as long as the context lasts; a connection that is there already is used, and stays."""
     where = {"address": address} if address else _local()
     ray = imported()
