@@ -46,9 +46,9 @@ def _performance(place: Workplace, since: datetime, fresh: int) -> dict[str, flo
         return {}
     scored = score(specification.task, specification.classes, values_of(rows[LABEL]), outputs_of(rows))
     name = specification.service.metric or default(specification.task)
-    names = [name] if specification.task is Task.REGRESSION else [name, "accuracy"]
+    names = (name,) if specification.task is Task.REGRESSION else tuple(dict.fromkeys((name, "accuracy")))
     possible = [METRICS[one] for one in names if scored.chances is not None or not METRICS[one].probabilistic]
-    points = bootstrap.prepare([scored], possible, [np.arange(rows.num_rows)]).points()[0][:, 0]
+    points = bootstrap.prepare([scored], possible, [np.arange(rows.num_rows)]).points()[0][0]
     by_name = {one.name: float(value) for one, value in zip(possible, points, strict=True) if np.isfinite(value)}
     known = {"value": by_name.get(name), "accuracy": by_name.get("accuracy")}
     return {"rows": rows.num_rows, **{key: value for key, value in known.items() if value is not None}}

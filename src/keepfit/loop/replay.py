@@ -23,7 +23,17 @@ import pyarrow.parquet as pq
 
 from keepfit.core.clock import ManualClock
 from keepfit.core.errors import Conflict, KeepfitError, Refused
-from keepfit.core.facts import Applied, Fact, Quarantined, RunFinished, Swapped, UpdateClosed, UpdateOpened, Watched
+from keepfit.core.facts import (
+    Applied,
+    Fact,
+    Quarantined,
+    RunFailed,
+    RunFinished,
+    Swapped,
+    UpdateClosed,
+    UpdateOpened,
+    Watched,
+)
 from keepfit.core.nouns import LABEL, OUTPUT_PREFIX, RECORD_ID, RECORD_TIME, RECORD_VERSION, Digest, Finding, Held
 from keepfit.core.places import Places
 from keepfit.core.protocols import Predictor
@@ -36,6 +46,7 @@ from keepfit.loop.executors import Inline
 from keepfit.loop.history import Chunk, History, history
 from keepfit.loop.perform import Hands
 from keepfit.loop.pipeline import Made, Work
+from keepfit.loop.situation import ASIDE
 from keepfit.loop.steps import declared, perform_step
 from keepfit.loop.turn import Loop
 from keepfit.serve.loading import load, rehearse
@@ -194,7 +205,7 @@ class InProcess:
     def answer(self, rows: pa.Table) -> tuple[int, Answers]:
         """The live Version's number and its outputs for some rows."""
         if self.live is None:
-            raise Conflict("no version went live before the first row: the replay's log of updates says why")
+            raise Conflict("no version is live")
         number, signature, predictor = self.live
         return number, predictor.predict(from_table(signature, rows))
 
@@ -258,6 +269,9 @@ class _Stage:
 
     def _answer(self, chunk: Chunk) -> tuple[int, Answers]:
         rows = self._past.rows.slice(chunk.start, chunk.end - chunk.start)
+        if self._target.live is None:
+            why = "; ".join(f"{one.kind}: {one.text}" for one in self._happenings if one.kind != "finding")
+            raise Conflict(f"no version went live before the first row: {why or 'nothing was tried'}", code="not_live")
         version, outputs = self._target.answer(rows)
         self._versions.append(version)
         columns: dict[str, Any] = {RECORD_ID: rows[RECORD_ID], RECORD_TIME: rows[RECORD_TIME]}
@@ -344,6 +358,8 @@ def _line(fact: Fact) -> tuple[str, str] | None:
             return ("confirm" if fact.confirms else "update"), fact.reason
         case UpdateClosed() if fact.outcome in ("held", "refused", "failed"):
             return fact.outcome, fact.reason
+        case RunFailed() if fact.step in ASIDE:
+            return "failed", f"{fact.step}: {fact.reason}"
         case Swapped():
             kind = "rollback" if fact.cause == "rollback" else "swap"
             return kind, f"v{fact.before} to v{fact.after}: {fact.reason}"
