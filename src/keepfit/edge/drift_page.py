@@ -106,7 +106,7 @@ def _figure(name: str, parts: Sequence[Part]) -> str:
     most = max(max(one.before, one.now) for one in parts) or 1.0
     drawn = []
     for at, one in enumerate(parts):
-        top, shown = at * 2 * _LINE, one.name if len(one.name) <= 26 else one.name[:25] + "…"
+        top, shown = at * 2 * _LINE, one.name if len(one.name) <= 22 else one.name[:21] + "…"
         drawn.append(f'<text x="{_NAME - 8}" y="{top + 16}" text-anchor="end">{escape(shown)}</text>')
         for side, share in enumerate((one.before, one.now)):
             wide, y = (_WIDTH - _NAME - 60) * share / most, top + side * _LINE

@@ -26,7 +26,7 @@ from keepfit.core.nouns import (
 from keepfit.core.protocols import Detector
 from keepfit.core.service import Monitor
 from keepfit.watch.distributions import all_on_one_side
-from keepfit.watch.moved import began, evenly, parts, said
+from keepfit.watch.moved import began, evenly, parts, said, shown
 from keepfit.watch.samples import comparable, is_categorical, numbers, tally
 
 Samples = Mapping[str, NDArray[Any]]
@@ -192,16 +192,12 @@ def _told(look: _Look, moved: tuple[Part, ...]) -> str:
     was, now = float(np.isnan(old).mean()), float(np.isnan(new).mean())
     if abs(now - was) > look.score.effect / 2 or max(was, now) == 1.0:
         return f"missing in {was:.1%} of the rows before, in {now:.1%} now"
-    before, after = (np.nanquantile(sample, [0.1, 0.5, 0.9]) for sample in (old, new))
+    is_time = look.window.dtype.kind == "M"
+    quantiles = (np.nanquantile(sample, [0.1, 0.5, 0.9]).tolist() for sample in (old, new))
+    before, after = ([shown(one, is_time=is_time) for one in side] for side in quantiles)
     most = f"; most of all {said(moved[0])}" if moved else ""
-    return (
-        f"median {before[1]:.4g} became {after[1]:.4g} (80% of rows in {_range(before)} before, in {_range(after)} now)"
-        f"{most}"
-    )
-
-
-def _range(quantiles: NDArray[np.float64]) -> str:
-    return f"{quantiles[0]:.4g}..{quantiles[2]:.4g}"
+    middle = f"median {before[1]} became {after[1]}"
+    return f"{middle} (80% of rows in {before[0]}..{before[2]} before, in {after[0]}..{after[2]} now){most}"
 
 
 def _only(values: NDArray[Any]) -> str:

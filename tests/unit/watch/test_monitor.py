@@ -213,3 +213,10 @@ def test_elec2_wakes_up(shared_data: Path) -> None:
                 alive.setdefault(finding.subject, end)
     assert set(alive) == {"vicprice", "vicdemand", "transfer"}
     assert all(17_424 < row <= 17_924 for row in alive.values())
+
+
+def test_sentence_of_times() -> None:
+    """Times are told as times."""
+    old = np.datetime64("2018-01-01", "us") + np.arange(1000) * np.timedelta64(1, "h")
+    _, (found,) = watch(monitor(), {"x": old}, {"x": old + np.timedelta64(365, "D")})
+    assert "median 2018-01-21T19:30:00 became 2019-01-21T19:30:00" in found.sentence
