@@ -94,6 +94,7 @@ class Guarded:
         self._served: dict[str, _Served] = {}
         self._stance = Stance()
         self._told = -_SECOND
+        self._failed: Exception | None = None
         self._some, self._closing = Event(), Event()
         self._thread = Thread(target=self._watch, name="guard", daemon=True)
         self._thread.start()
@@ -106,7 +107,13 @@ class Guarded:
         return process
 
     def poll(self, run: str, process: int) -> Ended | None:
-        """How it ended, with how it yielded; a Run that an earlier control process began is watched from now on."""
+        """How it ended, with how it yielded; a Run that an earlier control process began is watched from now on.
+
+        What went wrong while nobody asked is raised here, once.
+        """
+        if self._failed is not None:
+            failed, self._failed = self._failed, None
+            raise failed
         with self._lock:
             ended = self._inner.poll(run, process)
             if ended is not None:
@@ -121,7 +128,7 @@ class Guarded:
         """End a Run that leads nowhere any more."""
         with self._lock:
             self._runs.pop(run, None)
-            self._inner.stop(run, process)
+        self._inner.stop(run, process)
 
     def close(self) -> None:
         """End what is under way."""
@@ -139,13 +146,13 @@ class Guarded:
         self._some.set()
 
     def _watch(self) -> None:
-        with suppress(
-            OSError, AttributeError
-        ):  # on Linux, and for root: for a few microseconds nobody waits for it long
+        with suppress(OSError, AttributeError):  # for root on Linux; it takes microseconds, so nobody waits for it
             os.setpriority(os.PRIO_PROCESS, get_native_id(), -10)
         while not self._closing.is_set():
-            now = time.monotonic()
-            self._look(now)
+            try:
+                self._look(time.monotonic())
+            except Exception as error:  # noqa: BLE001  # it is raised where it is recorded, and the watch goes on
+                self._failed = error
             self._some.clear()
             if self._runs:
                 self._closing.wait(_LOOK)
@@ -206,6 +213,8 @@ class Guarded:
                     watched.during.setdefault(name, []).append(slowest)
 
     def _accounted(self, ended: Ended, watched: _Watched) -> Ended:
+        if watched.since is not None:
+            watched.held += time.monotonic() - watched.since
         names = sorted({*watched.before, *watched.during})
         interference = tuple(
             Interference(
