@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from keepfit.watch.permutation import confirmed
 from keepfit.watch.samples import by_value, missing_last
 
 EXPECTED = 5.0
 """Cells are merged until the smaller sample expects as many rows in each (Cochran 1954)."""
+_CONFIRMED = 5000
+"""Up to so many rows chi-square is too bold for some statistics; of more, no effect by chance reaches a floor."""
+
+
+Statistic = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+"""What is computed from how many rows of either sample lie in each cell (the last axis)."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,13 @@ class Cells:
     def freedom(self) -> int:
         """Degrees of freedom: cells less one."""
         return len(self.reference) - 1
+
+    def chance(self, limit: float, statistic: float, of: Statistic) -> float:
+        """The p-value of a limit distribution, held against dealing the rows anew where they are few."""
+        both = self.reference + self.window
+        ends = np.cumsum(both).astype(np.int64) - 1
+        first = int(self.reference.sum())
+        return confirmed(limit, statistic, lambda dealt: of(dealt, both - dealt), ends, first=first, most=_CONFIRMED)
 
 
 def cells(reference: NDArray[Any], window: NDArray[Any], *, bins: int, merge: bool = True) -> Cells:

@@ -12,6 +12,11 @@ from keepfit.watch.distributions import chi_square
 
 DRAWS = 499
 _FIRST, _ENOUGH = 99, 10
+_NOTABLE = 0.1
+"""From this p-value on there is nothing to confirm."""
+
+Deal = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""Gives the statistic of each deal, from how many rows of each group the first sample got."""
 
 
 def groups(pooled: NDArray[np.float64], *, most: int = 256) -> NDArray[np.int64]:
@@ -39,17 +44,19 @@ def deals(ends: NDArray[np.int64], first: int, *, draws: int = DRAWS, seed: int 
     return dealt.astype(np.float64)
 
 
-def simulated(
-    statistic: float,
-    deal: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-    ends: NDArray[np.int64],
-    *,
-    first: int,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """The chance of a statistic as large where the rows are dealt anew, and the median of such deals.
+def confirmed(p_value: float, statistic: float, deal: Deal, ends: NDArray[np.int64], *, first: int, most: int) -> float:
+    """The p-value of a limit distribution; of at most `most` rows, where it is small, that of deals, if greater."""
+    if p_value >= _NOTABLE or ends[-1] >= most:
+        return p_value
+    return max(p_value, chance(statistic, deal(deals(ends, first))))
 
-    `deal` gives the statistic of each deal; see `deals` for the rest. Where ten of the first hundred deals reach it,
+
+def simulated(
+    statistic: float, deal: Deal, ends: NDArray[np.int64], *, first: int, seed: int = 0
+) -> tuple[float, float]:
+    """The chance of a statistic as large where the rows are dealt anew, and the median of such deals; see `deals`.
+
+    Where ten of the first hundred deals reach it,
     that is said and no more are made (Besag & Clifford 1991): without a change, most looks end there.
     """
     null = deal(deals(ends, first, draws=_FIRST, seed=seed))

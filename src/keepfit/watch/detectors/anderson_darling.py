@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 from keepfit.core.nouns import Score
 from keepfit.watch.detectors.chi_square import ChiSquare
 from keepfit.watch.distributions import anderson_darling
-from keepfit.watch.permutation import chance, deals
+from keepfit.watch.permutation import confirmed
 from keepfit.watch.samples import SILENT, is_categorical, missing_last
 
 _LIMIT_DEVIATION = sqrt(2 * (pi**2 - 9) / 3)
 _SMALL = 256
 """Up to so many rows of both samples the limit is too bold, and what it finds is confirmed by dealing the rows anew."""
-_NOTABLE = 0.1
-"""From this p-value on there is nothing to confirm."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +48,14 @@ class AndersonDarling:
         inside = np.diff(np.searchsorted(np.sort(old), pooled[last], side="right"), prepend=0)
         squares = float(_squares(inside[None, :].astype(np.float64), last)[0])
         standardised = (squares - 1) / _deviation(old.size, new.size)
-        p_value = anderson_darling(1 + standardised * _LIMIT_DEVIATION)
-        if pooled.size <= _SMALL and p_value < _NOTABLE:
-            p_value = max(p_value, chance(squares, _squares(deals(last, old.size), last)))
+        p_value = confirmed(
+            anderson_darling(1 + standardised * _LIMIT_DEVIATION),
+            squares,
+            lambda dealt: _squares(dealt, last),
+            last,
+            first=old.size,
+            most=_SMALL,
+        )
         effective = old.size * new.size / pooled.size
         effect = sqrt(max(0.0, (squares - 1) / effective / (8 * log(2) - 4)))
         return Score(standardised, p_value, min(1.0, effect))

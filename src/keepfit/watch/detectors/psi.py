@@ -20,8 +20,9 @@ class PSI:
     """The population stability index over shared cells: categories, or `bins` quantile bins of the reference.
 
     The statistic is the index itself, with half a row added to every cell. Without a change, mn/(m+n) times the
-    index follows chi-square (Yurdakul 2018), hence the p-value; no rule of thumb is needed. The effect is
-    1 - exp(-index), less the index that chance alone explains: about the index while that is small.
+    index follows chi-square (Yurdakul 2018), hence the p-value; a small one of few rows is confirmed by dealing these
+    anew. No rule of thumb is needed. The effect is 1 - exp(-index), less the index that chance alone explains: about
+    the index while that is small.
 
     >>> PSI().score(np.arange(1000.0), np.arange(1000.0) + 500).effect > 0.5
     True
@@ -37,12 +38,15 @@ class PSI:
         if not reference.size or not window.size:
             return SILENT
         found = cells(reference, window, bins=self.bins)
-        old, new = _smoothed(found.reference), _smoothed(found.window)
-        index = float(((old - new) * np.log(old / new)).sum())
+        index = float(_index(found.reference, found.window))
         beyond_chance = max(0.0, index - found.freedom / found.effective)
-        return Score(index, chi_square(index * found.effective, found.freedom), -expm1(-beyond_chance))
+        p_value = found.chance(chi_square(index * found.effective, found.freedom), index, _index)
+        return Score(index, p_value, -expm1(-beyond_chance))
 
 
-def _smoothed(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    shares: NDArray[np.float64] = (counts + 0.5) / (counts.sum() + 0.5 * counts.size)
-    return shares
+def _index(reference: NDArray[np.float64], window: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The index of counts in cells (the last axis)."""
+    sides = (side + 0.5 for side in (reference, window))
+    old, new = (side / side.sum(axis=-1, keepdims=True) for side in sides)
+    index: NDArray[np.float64] = ((old - new) * np.log(old / new)).sum(axis=-1)
+    return index

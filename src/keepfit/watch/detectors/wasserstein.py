@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from keepfit.core.nouns import Score
 from keepfit.watch.detectors.chi_square import ChiSquare
-from keepfit.watch.permutation import groups, simulated
+from keepfit.watch.permutation import Deal, groups, simulated
 from keepfit.watch.samples import SILENT, is_categorical, numbers
 
 
@@ -48,9 +47,7 @@ class Wasserstein:
         return Score(distance, p_value, min(1.0, max(0.0, distance - usual) / deviation))
 
 
-def _distances(
-    pooled: NDArray[np.float64], ends: NDArray[np.int64]
-) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+def _distances(pooled: NDArray[np.float64], ends: NDArray[np.int64]) -> Deal:
     """What gives the distance in each of many deals of the rows, a group of rows standing where its mean is."""
     counts = np.diff(ends, prepend=-1)
     gaps = np.diff(np.add.reduceat(pooled, np.concatenate([[0], ends[:-1] + 1])) / counts)
