@@ -38,6 +38,30 @@ found = profile(path, workers=workers)
 spent = time.perf_counter() - start
 assert found.rows % 1_000_000 == 0 and len(found.columns) == 20
 """
+SHARED = """
+from keepfit.core.imports import do_without
+do_without("pandas")
+from keepfit.data.profile import profile
+from keepfit.data.spread import Processes
+start = time.perf_counter()
+found = profile(path, workers=Processes(workers) if workers > 1 else 1)
+spent = time.perf_counter() - start
+assert found.rows == 4_000_000
+"""
+CHECKED = """
+from keepfit.core.imports import do_without
+do_without("pandas")
+from keepfit.data.anomalies import Case
+from keepfit.data.check import examine
+from keepfit.data.profile import profile
+from keepfit.data.scan import scan
+from keepfit.data.schema import infer
+schema = infer(profile(path), label="")
+start = time.perf_counter()
+source = scan(path, encoded=True)
+found = examine(Case(schema=schema, profile=profile(source, workers=workers)), source, most=10)
+spent = time.perf_counter() - start
+"""
 DUCKDB = """
 import duckdb
 database = duckdb.connect()
@@ -117,6 +141,17 @@ def _parquet(millions: int) -> Path:
     return path
 
 
+def _files() -> str:
+    """The same million rows four times, as a glob."""
+    folder = PEERS / "profile-files"
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in range(4):
+        link = folder / f"{place}.parquet"
+        if not link.exists():
+            link.symlink_to(_parquet(1))
+    return f"{folder}/*.parquet"
+
+
 def _csv(rows: int) -> Path:
     path = PEERS / f"profile-{rows}.csv"
     if not path.exists():
@@ -145,7 +180,7 @@ class _Peaks:
     def __init__(self) -> None:
         self.megabytes: dict[str, list[float]] = {}
 
-    def timed(self, name: str, python: Path | str, work: str, path: Path, workers: int = 2) -> float:
+    def timed(self, name: str, python: Path | str, work: str, path: Path | str, workers: int = 2) -> float:
         command = [str(python), "-c", MEASURED.format(work=work), str(path), str(workers)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         spent, peak = json.loads(done.stdout.splitlines()[-1])
@@ -168,6 +203,9 @@ def run() -> list[Line]:
             "polars": lambda: peaks.timed("polars", python, POLARS, small),
             "one worker": lambda: peaks.timed("one worker", sys.executable, OURS, small, 1),
             "ten million": lambda: peaks.timed("ten million", sys.executable, OURS, large),
+            "four files": lambda: peaks.timed("four files", sys.executable, SHARED, _files(), 1),
+            "shared": lambda: peaks.timed("shared", sys.executable, SHARED, _files()),
+            "checked": lambda: peaks.timed("checked", sys.executable, CHECKED, small),
         },
     )
     quicker = min(("duckdb", "polars"), key=lambda name: found[name].median)
@@ -177,6 +215,7 @@ def run() -> list[Line]:
         _against(found["ours"], found[slower], slower, asked=False),
         *_memory(peaks),
         *_grown(found["ours"], found["ten million"], found["one worker"]),
+        *_shared(found, peaks),
         *_small(),
     ]
 
@@ -240,6 +279,37 @@ def _grown(ours: Sample, large: Sample, alone: Sample) -> list[Line]:
             unit="s",
             reach="never slower than one",
             reached=ours.median <= alone.median,
+        ),
+    ]
+
+
+def _shared(found: dict[str, Sample], peaks: _Peaks) -> list[Line]:
+    alone, shared = found["four files"], found["shared"]
+    return [
+        Line(
+            what="four files of 1 M, two processes",
+            ours=shared,
+            peer=alone,
+            peer_is="s, one process with one thread",
+            ratio=alone.median / shared.median,
+            unit="s",
+            reach="never slower than one",
+            reached=shared.median <= alone.median,
+        ),
+        Line(
+            what="1 M x 20, profiled and checked",
+            ours=found["checked"],
+            peer=found["ours"],
+            peer_is="s, only profiled",
+            ratio=found["ours"].median / found["checked"].median,
+            unit="s",
+        ),
+        Line(
+            what="peak memory, checked",
+            ours=peaks.sample("checked"),
+            unit="MB",
+            reach="at most 500 MB",
+            reached=peaks.sample("checked").median <= 500,
         ),
     ]
 

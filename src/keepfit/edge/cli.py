@@ -90,6 +90,8 @@ def apply_(file: Path, store: Path | None) -> None:
 @click.option("--grpc-port", default=0, help="The runner's gRPC port, for services with Serving(grpc=True); likewise.")
 @click.option("--workers", default=1, show_default=True, help="Front workers per runner.")
 @click.option("--clock", default="", help="A shared clock's file, for demonstrations and tests.")
+@click.option("--ray", default="", metavar="ADDRESS", help="The Ray cluster where Runs run; it has to see the store.")
+@click.option("--ray-without-token", is_flag=True, help="Join it though it asks for no token.")
 def up(file: Path | None, store: Path | None, **given: Any) -> None:
     """Apply FILE and start everything: control, loop, and a runner per service. Ctrl-C stops it."""
     from keepfit.edge.control import Settings

@@ -26,7 +26,8 @@ from keepfit.edge.apply import declared, locked, record
 from keepfit.edge.guard import Guarded
 from keepfit.edge.status import Histories
 from keepfit.edge.telling import sentence
-from keepfit.loop.executors import ProcessExecutor
+from keepfit.loop.executors import Executor, ProcessExecutor
+from keepfit.loop.executors_ray import RayExecutor
 from keepfit.loop.perform import Hands
 from keepfit.loop.targets import Local, Target
 from keepfit.loop.turn import Loop
@@ -40,7 +41,10 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a control process runs: its own port and the runner's (0: any free one), front workers, shared clock."""
+    """How a control process runs: its own port and the runner's (0: any free one), front workers, shared clock.
+
+    `ray` is the address of the cluster where Runs run; empty for processes of this machine.
+    """
 
     file: Path | None = None
     host: str = "127.0.0.1"
@@ -50,6 +54,8 @@ class Settings:
     workers: int = 1
     clock: str = ""
     actor: str = "someone"
+    ray: str = ""
+    ray_without_token: bool = False
 
 
 def up(places: Places, settings: Settings, tell: Tell) -> None:
@@ -82,10 +88,16 @@ def _hands(places: Places, settings: Settings) -> Hands:
         places=places,
         ledger=Ledger(places.ledger),
         clock=clock_from(settings.clock or None),
-        executor=Guarded(ProcessExecutor(places), places),
+        executor=_executor(places, settings),
         target=target,
         new_id=lambda: uuid.uuid4().hex[:12],
     )
+
+
+def _executor(places: Places, settings: Settings) -> Executor:
+    if not settings.ray:
+        return Guarded(ProcessExecutor(places), places)
+    return RayExecutor(places, settings.ray, forced=settings.ray_without_token)
 
 
 def _apply(path: Path, hands: Hands, actor: str, tell: Tell) -> None:
