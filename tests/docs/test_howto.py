@@ -23,6 +23,7 @@ PAGES = (
     "move-from-mlflow",
     "move-from-acumos",
     "write-a-learner",
+    "watch-a-service-served-elsewhere",
 )
 LONGEST = 150
 
