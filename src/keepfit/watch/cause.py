@@ -28,21 +28,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keepfit.core.nouns import Cause
+from keepfit.watch.curves import design, explained, indicators, smooth
 from keepfit.watch.logistic import expected, fit
-from keepfit.watch.samples import FEW, comparable, is_categorical
 
 Floats = NDArray[np.float64]
 
-_BINS = 5
-_VALUES = 10
 _ROWS = 20_000
 _FLOOR = 0.03
 """Shares that moved by less are no cause, however sure."""
 
 _MOST_WEIGHT = 20.0
-_KNOTS, _COLUMNS = 10, 150
-"""A curve of one input has so many bends, those of all inputs together so many."""
-
 _PENALTY = 0.1
 
 
@@ -100,7 +95,7 @@ def cause_of(before: Joint, after: Joint, *, alpha: float = 0.01) -> Told:
         return Told(None, "the rows before have no labels")
     truth = before.truth[_kept(before.size)]
     before, after = _few(before), _few(after)
-    x = _design(before.inputs, after.inputs)
+    x = design(before.inputs, after.inputs)
     inputs = _apart(*x)
     if after.truth is None:
         return _without_labels(truth, (before.predicted, after.predicted), x, inputs, alpha=alpha)
@@ -160,37 +155,9 @@ def _kept(size: int) -> NDArray[np.int64]:
     return np.linspace(0, size - 1, min(size, _ROWS)).astype(np.int64)
 
 
-def _design(old: Mapping[str, NDArray[Any]], new: Mapping[str, NDArray[Any]]) -> tuple[Floats, Floats]:
-    """Every input as indicators of its bins, side by side."""
-    pairs = [_indicators(old[name], new[name]) for name in old if name in new]
-    if not pairs:
-        return np.empty((_rows(old), 0)), np.empty((_rows(new), 0))
-    return np.hstack([a for a, _ in pairs]), np.hstack([b for _, b in pairs])
-
-
-def _rows(side: Mapping[str, NDArray[Any]]) -> int:
-    return next((values.size for values in side.values()), 0)
-
-
-def _indicators(old: NDArray[Any], new: NDArray[Any]) -> tuple[Floats, Floats]:
-    """One column per quantile bin of both together, or per common value, but for the commonest, which the rest tell."""
-    was, now = comparable(old, new)
-    both = np.concatenate([was, now])
-    if is_categorical(both) or np.unique(both).size <= FEW:
-        names, place, counts = np.unique(both.astype(str), return_inverse=True, return_counts=True)
-        rank = np.empty(names.size, np.int64)
-        rank[np.argsort(-counts, kind="stable")] = np.arange(names.size)
-        codes = np.minimum(rank[place], _VALUES)
-    else:
-        edges = np.unique(np.quantile(both, np.arange(1, _BINS) / _BINS, method="inverted_cdf"))
-        codes = np.searchsorted(edges, both, side="right")
-    columns = (codes[:, None] == np.arange(1, int(codes.max(initial=0)) + 1)[None, :]).astype(np.float64)
-    return columns[: was.size], columns[was.size :]
-
-
 def _labels(old: NDArray[Any], new: NDArray[Any]) -> tuple[Floats, Floats]:
     """Labels as indicators of every class, or of quantile bins of numbers, none left out."""
-    columns = _indicators(old, new)
+    columns = indicators(old, new)
     was, now = (np.column_stack([1.0 - side.sum(axis=1), side]) for side in columns)
     there = was.any(axis=0) | now.any(axis=0)
     return was[:, there], now[:, there]
@@ -225,39 +192,22 @@ def _given(before: Joint, after: Joint, x: tuple[Floats, Floats], y: tuple[Float
         spread = float(np.concatenate([before.loss, after.loss]).std()) or 1.0
         losses = before.loss / spread, after.loss / spread
         sides = np.column_stack([y[0], losses[0]]), np.column_stack([y[1], losses[1]])
-    smooth = _smooth(before.inputs, after.inputs)
-    weights = _odds(*smooth)
-    designs = [np.column_stack([side, np.ones(len(side))]) for side in smooth]
-    left = designs[0].T * weights
-    slopes = np.linalg.solve(left @ designs[0] + 1e-3 * np.eye(left.shape[0]), left @ sides[0])
-    old, new = (_where(side - design @ slopes, at) for side, design, at in zip(sides, designs, x, strict=True))
-    return _weighted((old, new), weights)
+    curves = smooth(before.inputs, after.inputs)
+    weights = _odds(*curves)
+    rests = explained(curves, sides, weights)
+    shares = weights / weights.sum(), np.full(len(rests[1]), 1 / len(rests[1]))
+    (was, old), (now, new) = (_where(*side) for side in zip(rests, x, shares, strict=True))
+    return _surest((now - was).ravel(), (old + new).ravel())
 
 
-def _where(rest: Floats, x: Floats) -> Floats:
-    """What is left of labels and losses, over all rows and over the rows of every indicator."""
-    return np.hstack([rest, *(x[:, [column]] * rest for column in range(x.shape[1]))])
-
-
-def _smooth(old: Mapping[str, NDArray[Any]], new: Mapping[str, NDArray[Any]]) -> tuple[Floats, Floats]:
-    """Every input as what a smooth curve of it is made of."""
-    names = [name for name in old if name in new]
-    knots = max(2, min(_KNOTS, _COLUMNS // max(1, len(names))))
-    pairs = [_curve(old[name], new[name], knots) for name in names]
-    if not pairs:
-        return np.empty((_rows(old), 0)), np.empty((_rows(new), 0))
-    return np.hstack([a for a, _ in pairs]), np.hstack([b for _, b in pairs])
-
-
-def _curve(old: NDArray[Any], new: NDArray[Any], knots: int) -> tuple[Floats, Floats]:
-    """A number's rank among all, bent at every knot; categories, and numbers of few values, as indicators."""
-    both = np.concatenate(comparable(old, new))
-    if is_categorical(both) or np.unique(both).size <= FEW:
-        return _indicators(old, new)
-    ranks = (np.searchsorted(np.sort(both), both, side="left") / both.size)[:, None]
-    bends = np.maximum(0.0, ranks - np.arange(knots)[None, :] / knots)
-    columns = np.column_stack([bends, np.isinf(both)])
-    return columns[: old.size], columns[old.size :]
+def _where(rest: Floats, x: Floats, share: Floats) -> tuple[Floats, Floats]:
+    """Means of what is left of labels and losses, over all rows and over those of every indicator; their variances."""
+    at = np.column_stack([np.ones(len(x)), x]).T
+    mean = at @ (share[:, None] * rest)
+    squares = at @ (share[:, None] * rest) ** 2
+    cross = at @ (share[:, None] ** 2 * rest)
+    variance = squares - 2 * mean * cross + mean**2 * float((share**2).sum())
+    return mean, np.maximum(variance, 0.25 / len(rest) ** 2)
 
 
 def _odds(old: Floats, new: Floats) -> Floats:
