@@ -13,9 +13,10 @@ import pytest
 
 from keepfit.core.nouns import Finding, Severity
 from keepfit.data.anomalies import TFDV, Anomaly, Case
-from keepfit.data.check import check, compare, examine
+from keepfit.data.check import check, compare, examine, quarantine
 from keepfit.data.profile import Kind, profile
 from keepfit.data.read import read
+from keepfit.data.scan import Scan
 from keepfit.data.schema import (
     Apart,
     Between,
@@ -233,6 +234,25 @@ def test_golden(anomaly: Anomaly) -> None:
     golden = GOLDEN[anomaly]
     assert anomaly in findings(golden, golden.schema, golden.bad)
     assert anomaly not in findings(golden, golden.right or golden.schema, golden.good)
+
+
+@pytest.mark.parametrize("anomaly", Anomaly)
+def test_piece_by_piece(anomaly: Anomaly) -> None:
+    """Batches of two rows, texts encoded or not, say what the whole table says: rows, counts, words."""
+    golden = GOLDEN[anomaly]
+    table = pa.table(golden.bad)
+    before = None if golden.before is None else profile(pa.table(golden.before))
+    case = Case(schema=golden.schema, profile=profile(table), previous=before, span=golden.span, now=golden.now)
+    whole = [fault.pinned(3) for fault in examine(case, table)]
+    encoded = table
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            encoded = encoded.set_column(place, field.name, table[field.name].dictionary_encode())
+    for pieces in (table, encoded):
+        scanned = Scan(pieces.schema, lambda pieces=pieces: iter(pieces.to_batches(2)))
+        assert [fault.pinned(3) for fault in examine(case, scanned, most=3)] == whole
+    apart, together = (quarantine(one, examine(case, one)).select(["_row", "_why"]) for one in (scanned, table))
+    assert apart.to_pylist() == together.to_pylist()
 
 
 ROWS = {
