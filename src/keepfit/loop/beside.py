@@ -23,13 +23,14 @@ from keepfit.core.nouns import (
     Finding,
     FindingKind,
     Measurement,
+    Task,
 )
 from keepfit.core.service import Monitor
 from keepfit.judge.metrics import losses, outputs_of, score
 from keepfit.loop.workplace import Workplace, values_of
 from keepfit.watch.cause import Joint, Told, cause_of
 from keepfit.watch.monitor import Looked
-from keepfit.watch.quality import Said, watch_quality
+from keepfit.watch.quality import Said, watch_loss, watch_quality
 from keepfit.watch.skew import join, measured
 
 _LABELLED = 50
@@ -58,14 +59,18 @@ def watch_expected(place: Workplace, monitor: Monitor, bundle: Bundle, rows: pa.
         note = "the version's answers at release were not kept" if release is None else "no records yet"
         return (Measurement(monitor.name, "quality", 0.0, 1.0, 0.0, 0.0, 0, rows.num_rows, False, note),), ()
     task, classes = place.specification.task, bundle.classes
-    before = score(task, classes, values_of(release[LABEL]), outputs_of(release))
+    if task is Task.REGRESSION:
+        known, seen = (_joint(place, bundle, side, has_labels=False) for side in (release, rows))
+        before, after = ({**side.inputs, _PREDICTION: side.predicted} for side in (known, seen))
+        return watch_loss(monitor, before, values_of(release["loss"]), after)
+    old = score(task, classes, values_of(release[LABEL]), outputs_of(release))
     outputs = outputs_of(rows)
-    after = score(task, classes, outputs["prediction"], outputs)
-    if before.chances is None or after.chances is None:
+    new = score(task, classes, outputs["prediction"], outputs)
+    if old.chances is None or new.chances is None:
         note = "the model gives no probabilities"
         return (Measurement(monitor.name, "quality", 0.0, 1.0, 0.0, 0.0, 0, rows.num_rows, False, note),), ()
-    known = Said(before.chances, before.prediction, before.truth)
-    return watch_quality(monitor, known, Said(after.chances, after.prediction))
+    told = Said(old.chances, old.prediction, old.truth)
+    return watch_quality(monitor, told, Said(new.chances, new.prediction))
 
 
 def watch_records(place: Workplace, monitor: Monitor, bundle: Bundle, rows: pa.Table) -> Looked:

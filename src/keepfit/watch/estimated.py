@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keepfit.core.errors import DataInvalid
 from keepfit.watch.calibration import Calibration, calibrate
+from keepfit.watch.curves import explained, smooth
 
 Floats = NDArray[np.float64]
+Samples = Mapping[str, NDArray[Any]]
 
 ERRORS = 3.0
 """Bands and alarms are so many standard errors wide."""
@@ -37,7 +40,8 @@ class Answers:
 class Estimate:
     """A metric of a window as it is to be expected, its band, and what it was on the reference.
 
-    `error` is the standard error of what will come out when the labels of the window are there.
+    `error` is the standard error of what will come out when the labels of the window are there. Of some metrics more is
+    better (`higher`), and those are between 0 and 1.
     """
 
     metric: str
@@ -46,6 +50,7 @@ class Estimate:
     reference: float
     n_reference: int
     n_window: int
+    higher: bool = True
 
     @property
     def low(self) -> float:
@@ -54,13 +59,19 @@ class Estimate:
 
     @property
     def high(self) -> float:
-        """The upper end of the band; no metric here is above 1."""
-        return min(1.0, self.value + ERRORS * self.error)
+        """The upper end of the band."""
+        end = self.value + ERRORS * self.error
+        return min(1.0, end) if self.higher else end
 
     @property
     def is_out_of_line(self) -> bool:
         """Whether the estimate is more than ERRORS standard errors away from the reference."""
         return abs(self.value - self.reference) > ERRORS * self.error
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether it is out of line on the bad side."""
+        return self.is_out_of_line and (self.value < self.reference) is self.higher
 
 
 def estimate(reference: Answers, truth: Floats, window: Answers) -> tuple[Estimate, ...]:
@@ -98,14 +109,31 @@ def estimated_accuracy(
     return Estimate("accuracy", float(chance.mean()), error, float(right.mean()), right.size, window.size)
 
 
+def estimated_loss(before: Samples, loss: Floats, window: Samples) -> Estimate:
+    """The mean loss to be expected of rows, by the losses of rows before with such inputs.
+
+    Direct loss estimation, for models that give no probabilities; inputs are taken one by one, along smooth curves.
+    """
+    _require_rows(loss.size, next((values.size for values in window.values()), 0))
+    curves = smooth(before, window)
+    nothing = np.zeros((len(curves[1]), 1))
+    rest, short = explained(curves, (loss[:, None], nothing), np.ones(loss.size))
+    size = len(nothing)
+    error = float(rest.std()) * (1 / size + 1 / loss.size) ** 0.5
+    return Estimate("loss", float(-short.mean()), error, float(loss.mean()), loss.size, size, higher=False)
+
+
 def _require(reference: Answers, truth: Floats, window: Answers) -> None:
-    fewest = min(truth.size, window.probability.size)
-    if fewest < _LEAST:
-        raise DataInvalid(f"expected at least {_LEAST} rows to estimate performance with, found {fewest}")
+    _require_rows(truth.size, window.probability.size)
     if truth.min() == truth.max():
         raise DataInvalid("all rows of the reference have one label, so probabilities cannot be calibrated on them")
     if truth.size != reference.probability.size:
         raise DataInvalid(f"expected a truth per row, found {truth.size} for {reference.probability.size}")
+
+
+def _require_rows(*sizes: int) -> None:
+    if min(sizes) < _LEAST:
+        raise DataInvalid(f"expected at least {_LEAST} rows to estimate performance with, found {min(sizes)}")
 
 
 def _errors(reference: Answers, truth: Floats, size: int) -> Mapping[str, float]:

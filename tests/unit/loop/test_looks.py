@@ -29,6 +29,7 @@ from keepfit.core.nouns import (
     Reference,
     Season,
     Subject,
+    Task,
     Window,
 )
 from keepfit.core.places import Places
@@ -97,9 +98,9 @@ class Scene:
             )
             told.close()
 
-    def look(self, monitor: Monitor) -> Looked:
+    def look(self, monitor: Monitor, task: Task = Task.BINARY) -> Looked:
         """One look, through plain data as facts keep it."""
-        plain = replace(specification(monitors=(monitor,)), inputs=self.fields, code=self.code)
+        plain = replace(specification(monitors=(monitor,)), inputs=self.fields, code=self.code, task=task)
         inputs = {"bundle": self.bundle, **({"losses": self.release} if self.release else {})}
         parameters = {"monitors": [monitor.name], "since": START.isoformat(), "version": 1, "records": 1, "labels": 1}
         digest = Blobs(self.places.blobs).put(canonical(plain))
@@ -285,6 +286,21 @@ def test_quality_is_expected_without_labels(scene: Callable[..., Scene]) -> None
     assert {one.kind for one in found} == {FindingKind.DECAY}
     assert "accuracy" in {one.subject for one in found}
     assert "no label" in found[0].sentence
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.5])
+def test_a_regression_is_expected_to_cost_more(shift: float, scene: Callable[..., Scene]) -> None:
+    """Where a model of numbers errs more, a mean loss above that at release is expected without a label; else none."""
+    random = np.random.default_rng(8)
+    x = random.normal(size=3000)
+    here = scene("x")
+    lost = np.abs(random.normal(size=3000)) * np.exp(x / 2)
+    here.released(pa.table({"x": x, OUTPUT_PREFIX + "prediction": 2 * x, LABEL: 2 * x + lost, "loss": lost}))
+    now = random.normal(shift, size=1000)
+    here.records(pa.table({RECORD_TIME: times(1000), "x": now, OUTPUT_PREFIX + "prediction": 2 * now}))
+    (measured,), found = here.look(Monitor(name="m", on=Subject.QUALITY), Task.REGRESSION)
+    assert measured.subject == "loss"
+    assert [one.kind for one in found] == ([FindingKind.DECAY] if shift else [])
 
 
 def test_quality_needs_answers_at_release(scene: Callable[..., Scene]) -> None:

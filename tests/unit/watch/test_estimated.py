@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 from keepfit.core.errors import DataInvalid
 from keepfit.data.read import read
 from keepfit.watch.calibration import calibrate
-from keepfit.watch.estimated import METRICS, Answers, estimate, estimated_accuracy
+from keepfit.watch.estimated import METRICS, Answers, estimate, estimated_accuracy, estimated_loss
 
 RNG = np.random.default_rng(2)
 ORACLES = {
@@ -144,3 +144,53 @@ def test_on_a_real_stream(shared_data: Path) -> None:
             total += 1
             inside += one.low <= ORACLES[one.metric](y[rows], p[rows], window.positive) <= one.high
     assert inside >= 0.95 * total
+
+
+def numbers(n: int, shift: float = 0.0) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """A regression that errs more where x is large, and what it cost."""
+    x = RNG.normal(shift, size=n)
+    zone = RNG.choice(["calm", "rough"], n, p=[0.7, 0.3]).astype(object)
+    error = np.abs(RNG.normal(size=n)) * (0.3 + np.exp(x / 2)) * np.where(zone == "rough", 2.0, 1.0)
+    return {"x": x, "zone": zone}, error
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_a_loss_is_within_its_band(shift: float) -> None:
+    """The mean loss of models without probabilities comes out within the band in at least 95 of 100 windows."""
+    known, cost = numbers(5000)
+    inside = 0
+    for _ in range(100):
+        window, actual = numbers(1000, shift)
+        one = estimated_loss(known, cost, window)
+        inside += one.low <= actual.mean() <= one.high
+    assert inside >= 95
+
+
+def test_a_loss_alarms_upwards() -> None:
+    """Rows that cost more than those at release are worse, those that cost less are not, and like ones say nothing."""
+    known, cost = numbers(5000)
+    for shift, worse in ((1.0, True), (-1.0, False), (0.0, False)):
+        assert estimated_loss(known, cost, numbers(1000, shift)[0]).is_worse is worse
+
+
+def test_a_real_loss(shared_data: Path) -> None:
+    """Bicycles by the hour, learnt by a forest: what an hour costs is within the band at least 22 times of 24."""
+    from sklearn.ensemble import RandomForestRegressor
+
+    table = read(shared_data / "bike_sharing" / "hour.csv")
+    names = ["season", "hr", "workingday", "temp", "hum", "windspeed"]
+    columns = {name: table[name].to_numpy().astype(float) for name in names}
+    truth = table["cnt"].to_numpy().astype(float)
+    order = RNG.permutation(truth.size)
+    X = np.column_stack(list(columns.values()))
+    model = RandomForestRegressor(30, min_samples_leaf=5, random_state=0).fit(X[order[:6000]], truth[order[:6000]])
+    said = model.predict(X)
+    known, rest = order[6000:12_000], order[12_000:]
+    cost = np.abs(said - truth)
+    inside = 0
+    for hour in range(24):
+        rows = rest[columns["hr"][rest] == hour]
+        before, now = ({**{n: v[at] for n, v in columns.items()}, "said": said[at]} for at in (known, rows))
+        one = estimated_loss(before, cost[known], now)
+        inside += one.low <= cost[rows].mean() <= one.high
+    assert inside >= 22
