@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -54,14 +55,21 @@ def _keepfit(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=240)
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a service file and a learner, the service applied."""
-    (tmp_path / "service.py").write_text(SERVICE)
-    (tmp_path / "mine.py").write_text(MINE)
-    done = _keepfit("apply", "service.py", folder=tmp_path)
+    folder = tmp_path_factory.mktemp("applied")
+    (folder / "service.py").write_text(SERVICE)
+    (folder / "mine.py").write_text(MINE)
+    done = _keepfit("apply", "service.py", folder=folder)
     assert done.returncode == 0, done.stderr
-    return tmp_path
+    return folder
+
+
+@pytest.fixture
+def project(applied: Path, tmp_path: Path) -> Path:
+    """A copy of that folder."""
+    return shutil.copytree(applied, tmp_path / "project")
 
 
 def _experiments(folder: Path) -> list[Experimented]:
