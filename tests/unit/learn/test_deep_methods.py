@@ -251,21 +251,22 @@ def test_der_holds_remembered_rows_to_remembered_scores() -> None:
         torch.testing.assert_close(method.loss(study, batch(fresh, drawn)), wanted)
 
 
-def test_der_remembers_scores_from_along_the_way() -> None:
-    """Of some rows those of the first pass, of others of a later one, and never of none."""
-    method = DER(rows=1000)
-    long = method.learn(small(epochs=30, lr=0.3), lesson(1, count=64)).memory
-    short = method.learn(small(epochs=1, lr=0.0), lesson(1, count=64)).memory
-    end = method.learn(small(epochs=30, lr=0.3), lesson(1, count=64)).model
-    assert long is not None
-    assert short is not None
-    said, began = (np.array(one.rows["_logits"].to_pylist()) for one in (long, short) if one.rows is not None)
-    assert np.isfinite(said).all()
-    rows = lesson(1, count=64).X
-    from_end = np.abs(said - end.scores(rows).numpy()).max(axis=1)
-    from_start = np.abs(said - began).max(axis=1)
-    assert (from_end > 0.5).any()
-    assert (from_end < from_start).any()
+def test_der_remembers_what_was_answered_when_a_lesson_ended() -> None:
+    """Of new rows the scores at the end, of remembered ones those they came with, however the network changed."""
+    first, second = taught(DER(rows=30), 1, 2)
+    said = {}
+    for learnt in (first, second):
+        assert learnt.memory is not None
+        assert learnt.memory.rows is not None
+        said |= {row["_id"]: row["_logits"] for row in learnt.memory.rows.to_pylist() if row["_id"] not in said}
+    kept = {row["_id"]: row["_logits"] for row in second.memory.rows.to_pylist()}
+    assert {one.split("-")[0] for one in kept} == {"1", "2"}
+    assert all(said[one] == scores for one, scores in kept.items())
+    for learnt, seed, classes in ((first, 1, (0, 1)), (second, 2, (2, 3))):
+        given = lesson(seed, classes=classes)
+        there = [place for place, one in enumerate(given.ids) if one in kept]
+        now = learnt.model.scores(given.X[there]).numpy()
+        np.testing.assert_allclose(now, [kept[given.ids[place]] for place in there], rtol=1e-5, atol=1e-6)
 
 
 def test_icarl_learns_each_class_as_yes_or_no() -> None:
@@ -279,6 +280,15 @@ def test_icarl_learns_each_class_as_yes_or_no() -> None:
     targets[:, :2] = first.model.module_(study.x[places]).sigmoid()[:, :2].detach()
     plain = -(targets * functional.logsigmoid(outputs) + (1 - targets) * functional.logsigmoid(-outputs))
     torch.testing.assert_close(method.loss(study, batch([0, 9, 12])), plain.sum(dim=1).mean())
+
+
+def test_icarl_believes_the_labels_of_a_class_that_comes_again() -> None:
+    """What the parent said stands only for classes that the Lesson has no rows of."""
+    (first,) = taught(ICaRL(rows=8), 1)
+    study = begun(ICaRL(rows=8), replace(lesson(2, classes=(1, 2)), parent=first.model, memory=first.memory))
+    labels = functional.one_hot(study.y, 4).float()
+    torch.testing.assert_close(study.kept["targets"][:, 1:], labels[:, 1:])
+    torch.testing.assert_close(study.kept["targets"][:, 0], first.model.module_(study.x).sigmoid()[:, 0].detach())
 
 
 def test_icarl_answers_by_the_nearest_mean_of_exemplars() -> None:

@@ -89,12 +89,6 @@ class Study:
         """The places of all rows, remembered ones first."""
         return np.arange(len(self.y), dtype=np.int64)
 
-    def passes(self, count: int) -> int:
-        """How often so many rows are passed over in full, at least once."""
-        network = self.network
-        in_epoch = max(1, -(-count // max(1, network.batch)))
-        return max(1, network.epochs if network.iterations is None else network.iterations // in_epoch)
-
     @property
     def number(self) -> int:
         """How many lessons the memory comes from."""

@@ -20,7 +20,8 @@ class DERPlusPlus(DER):
     Buzzega et al., Dark experience for general continual learning, 2020, eq. 7.
     """
 
-    beta: float = 0.5
+    alpha: float = 0.5
+    beta: float = 1.0
 
     def drawn(self, study: Study) -> int:
         """Two batches of remembered rows: for the scores, and for the labels."""

@@ -20,7 +20,8 @@ class GDumb(FineTune):
     """Let rows in greedily so that classes are balanced, then learn from those `rows` alone, from scratch.
 
     Prabhu et al., GDumb: a simple approach that questions our progress in continual learning, 2020. The network's own
-    optimiser takes the place of their schedule and CutMix.
+    optimiser takes the place of their schedule and CutMix. Once every class has its share, no more rows of it are let
+    in: it learns new classes, and is deaf to a drift of old ones.
     """
 
     rows: int = 1000

@@ -23,7 +23,7 @@ class ICaRL(FineTune):
 
     Rebuffi et al., iCaRL: incremental classifier and representation learning, 2017: every class by itself as yes or no,
     old classes as likely as the parent said (algorithm 3), exemplars by herding (algorithms 4 and 5), the nearest mean
-    of features of length one (algorithm 1).
+    of features of length one (algorithm 1). Old are the classes that the Lesson has no rows of.
     """
 
     rows: int = 2000
@@ -37,6 +37,7 @@ class ICaRL(FineTune):
         targets = torch.nn.functional.one_hot(study.y, len(study.network.classes_)).float()
         if study.parent is not None:
             old = torch.from_numpy(study.parent.seen_).to(study.x.device)
+            old[study.y[study.old :]] = False
             with torch.no_grad():
                 said = study.parent.module_.eval()(study.x).sigmoid()
             targets = torch.where(old, said, targets)
