@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 _FLAGS = ("False", "True")
+_BLOCK = 16_384
+"""Rows that are looked up together, few enough to stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,12 @@ class Texts(np.ndarray[Any, np.dtype[Any]]):
 
 
 def texts(column: pa.ChunkedArray) -> Texts:
-    """A column of text, of dictionaries of it, or of flags with holes, as detectors take it; None where there is none."""
+    """A column of text, of dictionaries of it, or of flags with holes, as detectors take it; None is a missing one."""
     known = _flags(column) if pa.types.is_boolean(column.type) else _encoded(column)
     names = np.append(known.names.to_numpy(zero_copy_only=False), np.array([None], dtype=object))
-    found: Texts = names[known.codes].view(Texts)
+    found: Texts = np.empty(known.codes.size, dtype=object).view(Texts)
+    for start in range(0, known.codes.size, _BLOCK):
+        np.take(names, known.codes[start : start + _BLOCK], out=found[start : start + _BLOCK], mode="clip")
     found.coded = known
     return found
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,23 +25,16 @@ class _Grid:
     scale: float
     cells: int
 
-    def places(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
-        """The cell of each row, which never falls where the value rises."""
-        places = (values - self.low) * self.scale
-        return np.clip(places, 0, self.cells - 1, out=places).astype(np.int64)
-
-    def count(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
-        """How many rows lie in each cell."""
+    def placed(self, values: NDArray[np.float64]) -> tuple[NDArray[np.integer[Any]], NDArray[np.int64]]:
+        """The cell of each row, which never falls where the value rises, and how many rows each cell has."""
+        places = np.empty(values.size, dtype=np.uint16 if self.cells <= 2**16 else np.int64)
         counts = np.zeros(self.cells, dtype=np.int64)
-        for block in _blocks(values):
-            counts += np.bincount(self.places(block), minlength=self.cells)
-        return counts
-
-    def sorted(self, values: NDArray[np.float64], cells: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """The rows of some cells, in order."""
-        found = np.concatenate([block[cells[self.places(block)]] for block in _blocks(values)])
-        found.sort()
-        return found
+        for start in range(0, values.size, _BLOCK):
+            some = (values[start : start + _BLOCK] - self.low) * self.scale
+            cells = np.clip(some, 0, self.cells - 1, out=some).astype(np.int64)
+            counts += np.bincount(cells, minlength=self.cells)
+            places[start : start + _BLOCK] = cells
+        return places, counts
 
 
 def largest_gap(old: NDArray[np.float64], new: NDArray[np.float64]) -> float:
@@ -54,19 +47,16 @@ def largest_gap(old: NDArray[np.float64], new: NDArray[np.float64]) -> float:
     if grid is None:
         return gap(np.sort(old), np.sort(new))
     with np.errstate(invalid="ignore", over="ignore"):
-        inside = [grid.count(sample) for sample in (old, new)]
-        ends = [np.append(0.0, counts.cumsum() / counts.sum()) for counts in inside]
-        shown = float(np.abs(ends[0] - ends[1]).max())
-        could = np.maximum(ends[0][1:] - ends[1][:-1], ends[1][1:] - ends[0][:-1]) > shown
-        if not could.any():
-            return shown
-        if sum(int(counts[could].sum()) for counts in inside) > (old.size + new.size) / 2:
-            return gap(np.sort(old), np.sort(new))
-        return max(shown, _within([grid.sorted(sample, could) for sample in (old, new)], inside, could))
-
-
-def _blocks(values: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
-    return (values[start : start + _BLOCK] for start in range(0, values.size, _BLOCK))
+        places, inside = zip(*(grid.placed(sample) for sample in (old, new)), strict=True)
+    ends = [np.append(0.0, counts.cumsum() / counts.sum()) for counts in inside]
+    shown = float(np.abs(ends[0] - ends[1]).max())
+    could = np.maximum(ends[0][1:] - ends[1][:-1], ends[1][1:] - ends[0][:-1]) > shown
+    if not could.any():
+        return shown
+    if sum(int(counts[could].sum()) for counts in inside) > (old.size + new.size) / 2:
+        return gap(np.sort(old), np.sort(new))
+    rows = [np.sort(sample[could.take(cells)]) for sample, cells in zip((old, new), places, strict=True)]
+    return max(shown, _within(rows, inside, could))
 
 
 def _grid(old: NDArray[np.float64], new: NDArray[np.float64]) -> _Grid | None:
@@ -83,7 +73,7 @@ def _grid(old: NDArray[np.float64], new: NDArray[np.float64]) -> _Grid | None:
     return _Grid(low, cells / width, cells)
 
 
-def _within(rows: list[NDArray[np.float64]], inside: list[NDArray[np.int64]], could: NDArray[np.bool_]) -> float:
+def _within(rows: list[NDArray[np.float64]], inside: tuple[NDArray[np.int64], ...], could: NDArray[np.bool_]) -> float:
     """The largest distance inside those cells: at a row of the second sample, or just before one."""
     old, new = rows
     if not new.size:

@@ -89,14 +89,14 @@ def _common(old: pa.Table, new: pa.Table) -> dict[str, NDArray[Any] | None]:
     names = [name for name in old.column_names if name in new.column_names]
     if not names:
         raise SpecInvalid(f"the tables have no column in common: {old.column_names} and {new.column_names}")
-    return {name: _sample(old[name]) for name in names}
+    return {name: sample(old[name]) for name in names}
 
 
 def _compared(
     old: pa.Table, reference: dict[str, NDArray[Any] | None], new: pa.Table, limits: Limits, period: str = ""
 ) -> Drift:
     here = {name: values for name, values in reference.items() if values is not None}
-    there = {name: values for name in here if (values := _sample(new[name])) is not None}
+    there = {name: values for name in here if (values := sample(new[name])) is not None}
     measurements, findings = watch(_monitor(limits), here, there)
     alone = sorted(set(old.column_names) ^ set(new.column_names))
     skipped = [f"{name}: only in one of the tables" for name in alone]
@@ -108,11 +108,11 @@ def joint(source: Any, label: str) -> Joint:
     """A table's columns but for times as inputs, and one as the label, for `cause_of`; rows without it are left out."""
     table = _table(source, None)
     table = table.filter(pc.is_valid(table[label]))
-    truth = _sample(table[label])
+    truth = sample(table[label])
     if truth is None:
         raise DataInvalid(f"the label {label!r} is of type {table[label].type}; expected numbers, text or flags")
     names = [field.name for field in table.schema if field.name != label and not pa.types.is_temporal(field.type)]
-    inputs = {name: values for name in names if (values := _sample(table[name])) is not None}
+    inputs = {name: values for name in names if (values := sample(table[name])) is not None}
     return Joint(inputs, truth, truth)
 
 
@@ -158,7 +158,7 @@ def _table(source: Any, columns: Sequence[str] | None) -> pa.Table:
     return table if columns is None else table.select([name for name in columns if name in table.column_names])
 
 
-def _sample(column: pa.ChunkedArray) -> NDArray[Any] | None:
+def sample(column: pa.ChunkedArray) -> NDArray[Any] | None:
     """The values as detectors take them; None for lists and the like."""
     kind = column.type
     coded = pa.types.is_dictionary(kind)
