@@ -70,10 +70,16 @@ def test_an_error_is_refused_and_a_warning_is_not(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("check", "rows"), [("warn", 1), ("off", 0)])
 def test_answered_all_the_same(tmp_path: Path, check: str, rows: int) -> None:
-    """WARN answers and counts; OFF, which is usual, does not look at all."""
+    """WARN answers and counts; OFF, which is usual, does not look at all; what cannot be checked is told."""
     with held(tmp_path, check) as runner:
         assert runner.call("POST", "/predict", {**GOOD, "city": "Bern"}).status == 200
         assert sum(counted(runner).values()) == rows
+        runner.put(2, signature=toys.COLUMNS)  # a Version that knows of no requirements
+        assert runner.swap(2)["ok"]
+        assert runner.call("POST", "/predict", {**GOOD, "city": "Bern"}).status == 200
+        assert sum(counted(runner).values()) == rows
+        unchecked = [version for worker in runner.status()["workers"] for version in worker["unchecked"]]
+        assert unchecked == ([2] if check == "warn" else [])
 
 
 def tensors(city: str) -> list[Any]:

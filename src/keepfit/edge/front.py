@@ -27,7 +27,7 @@ import msgspec
 from keepfit.core.clock import clock_from
 from keepfit.core.errors import KeepfitError
 from keepfit.core.imports import stay_lean
-from keepfit.core.nouns import Placement
+from keepfit.core.nouns import Check, Placement
 from keepfit.core.places import Places
 from keepfit.core.registry import from_plain, to_plain
 from keepfit.core.service import Serving
@@ -255,6 +255,7 @@ class Front:
             "draining": slots.draining,
             "breaches": slots.breaches,
             "answered": tally.answered,
+            "unchecked": [r.version for r in routings if self._serving.check != Check.OFF and r.screen is None],
             "out_of_line": [
                 {**dict(zip(OUT_OF_LINE, kind, strict=True)), "rows": rows}
                 for kind, rows in self._plane.out_of_line.items()
