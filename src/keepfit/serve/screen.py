@@ -15,12 +15,20 @@ from numpy.typing import NDArray
 from keepfit.core.nouns import Finding
 from keepfit.core.requirements import Requirement, Requirements
 from keepfit.core.rows import Look, finding, look
-from keepfit.core.signature import Field, Signature
+from keepfit.core.signature import DType, Field, Signature
 
 Quick = Callable[[NDArray[Any]], bool]
 
 _FEW = 32  # values; for more of them NumPy is quicker than Python
 _LARGEST = sys.float_info.max
+_WHOLE = frozenset(DType) - {DType.BOOL, DType.BYTES, DType.FP16, DType.FP32, DType.FP64}
+_ALIKE = {
+    "integer": _WHOLE,
+    "float": _WHOLE | {DType.FP16, DType.FP32, DType.FP64},
+    "boolean": {DType.BOOL},
+    "text": {DType.BYTES},
+}
+"""The element types whose values are of a kind."""
 
 
 class Screen:
@@ -57,14 +65,15 @@ def _findings(requirement: Requirement, wrong: Look, values: NDArray[Any]) -> It
 
 def _quick(requirement: Requirement, field: Field) -> Quick:
     """Whether all values of a column are surely in line, without saying what is wrong where they are not."""
-    if not field.shape and requirement.kind in ("integer", "float"):
+    if field.shape or field.dtype not in _ALIKE.get(requirement.kind, ()):
+        return _never
+    if requirement.kind in ("integer", "float"):
         low = -_LARGEST if requirement.least is None else requirement.least
         high = _LARGEST if requirement.most is None else requirement.most
         return _inside(low, high)
-    if not field.shape and requirement.kind == "text" and requirement.domain is not None and not requirement.pattern:
+    if requirement.domain is not None and not requirement.pattern:
         return _among(frozenset(requirement.domain) | (frozenset() if requirement.absent else {""}))
-    plain = not requirement.pattern and requirement.lengths is None and not requirement.absent
-    return _always if plain and requirement.kind in ("boolean", "text") else _never
+    return _never if requirement.pattern or requirement.absent else _always
 
 
 def _inside(low: float, high: float) -> Quick:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -101,3 +103,12 @@ def test_plain() -> None:
     measured = profile(table)
     assert from_plain(Profile, to_plain(measured)) == measured
     assert b"Infinity" not in canonical(measured)
+
+
+@pytest.mark.parametrize("module", ["keepfit.data.profile", "keepfit.data.check", "keepfit.data.schema"])
+def test_importing_is_cheap(module: str) -> None:
+    """Nothing heavy comes along before there is data: neither pandas nor what starts processes."""
+    heavy = "('pandas', 'multiprocessing', 'sqlalchemy', 'yaml', 'ray')"
+    code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -87,3 +87,11 @@ def test_what_was_learnt_from_is_in_line() -> None:
     rows = [ROW, {**ROW, "amount": float("nan"), "city": ""}, {**ROW, "count": 4}] * 20
     inferred = requirements(infer(profile(pa.Table.from_pylist(rows))))
     assert Screen(inferred, toys.COLUMNS)(arrays(rows)) == ()
+
+
+def test_another_kind_than_the_signature_says() -> None:
+    """Values that the Signature lets through are told where they are of another kind than is required."""
+    fraction = Screen(Requirements((Requirement(name="amount", kind="integer"),)), toys.COLUMNS)
+    assert [found.anomaly for found in fraction(arrays([ROW]))] == ["UNEXPECTED_DATA_TYPE"]
+    anything = Screen(Requirements((Requirement(name="amount"), Requirement(name="new", kind="boolean"))), toys.COLUMNS)
+    assert anything(arrays([ROW, {**ROW, "amount": float("inf")}])) == ()
