@@ -36,7 +36,7 @@ class ICaRL(FineTune):
             raise Refused("ICaRL knows classes only; take another learner for numbers", code="not_a_classifier")
         targets = torch.nn.functional.one_hot(study.y, len(study.network.classes_)).float()
         if study.parent is not None:
-            old = torch.from_numpy(study.parent.seen_).to(study.x.device)
+            old = torch.tensor(study.parent.seen_, device=study.x.device)
             old[study.y[study.old :]] = False
             with torch.no_grad():
                 said = study.parent.module_.eval()(study.x).sigmoid()
