@@ -1,7 +1,7 @@
 """Rules that hold in every row: `dropoff >= pickup`, `total == fare + tip`, `fare > 0 or distance == 0`.
 
 Columns by name (in backticks where a name is no word), numbers, texts in quotes, `+ - * /`, comparisons, `and`, `or`,
-`not`. A row in which a value is missing is not held to the rule.
+`not`. A row in which a value is missing (null, NaN, empty text) is not held to the rule.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Rule:
     def _value(self, node: ast.expr, table: Any) -> Any:
         match node:
             case ast.Name():
-                return table[self._name(node)]
+                return _known(table[self._name(node)])
             case ast.Constant(value=str() | int() | float() | bool() as value):
                 return _constant(value)
             case ast.UnaryOp(op=ast.USub(), operand=inner):
@@ -102,6 +102,15 @@ class Rule:
                 )
             case _:
                 raise DataInvalid(f"the rule {self.text!r} has {ast.unparse(node)!r}; expected columns, numbers, texts")
+
+
+def _known(column: Any) -> Any:
+    """A column in which NaN and empty text are missing, as they are everywhere else."""
+    if pa.types.is_floating(column.type):
+        return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column)
+    return column
 
 
 def _constant(value: Any) -> Any:

@@ -70,3 +70,12 @@ def test_a_stream_that_can_be_read_once() -> None:
     assert not scan(once).repeats
     once = pa.RecordBatchReader.from_batches(rows().schema, rows().to_batches(100))
     assert check(once, SCHEMA) == check(rows(), SCHEMA)
+
+
+def test_a_rule_waits_for_values() -> None:
+    """A row without a value (null, NaN or empty text, as a Dataset has them) is not held to a rule about it."""
+    schema = Schema((), label="", rules=("tip <= fare", "town != 'Rome'"))
+    nan = float("nan")
+    table = pa.table({"tip": [1.0, nan, 9.0, 2.0], "fare": [2.0, 1.0, 3.0, nan], "town": ["", "Rome", None, "Oslo"]})
+    broken = {finding.subject: finding.rows for finding in check(table, schema) if finding.anomaly == "ROW_RULE_BROKEN"}
+    assert broken == {"tip <= fare": (3,), "town != 'Rome'": (2,)}
