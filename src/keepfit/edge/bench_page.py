@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from keepfit.edge.bench_screen import cells
+from keepfit.edge.bench_screen import HEADS, PROXY, cells
 from keepfit.edge.replay_page import STYLE
 from keepfit.learn.accuracies import MEASURES
 from keepfit.loop.standings import COSTS, Benched, Standing
 
-_HEADS = (*MEASURES, "learning", "CPU", "RAM", "memory", "model", "energy*")
 _OWN = """
 .maps { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 16px; }
 .map { width: auto; } .map caption { text-align: left; font-weight: 600; padding-bottom: 6px; }
@@ -37,12 +36,9 @@ def _head(found: Benched) -> str:
 
 
 def _table(found: Benched) -> str:
-    heads = "".join(f'<th scope="col" class="number">{escape(head)}</th>' for head in _HEADS)
+    heads = "".join(f'<th scope="col" class="number">{escape(head)}</th>' for head in HEADS)
     rows = "".join(_row(one) for one in found.standings)
-    note = (
-        "Measures in percent, with Student's 95 % interval over the seeds. "
-        "* Energy is a proxy: CPU-seconds × 10 W, not a measurement."
-    )
+    note = f"Measures in percent, with Student's 95 % interval over the seeds. * {PROXY}."
     return (
         f'<h2>Standings</h2><p class="soft">{note}</p><div class="wide" tabindex="0" role="region" '
         f'aria-label="Standings"><table><thead><tr><th scope="col">learner</th>{heads}</tr></thead>'

@@ -12,9 +12,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from keepfit.learn.accuracies import MEASURES, Interval
+from keepfit.learn.walk import WATTS
 from keepfit.loop.standings import Benched, Standing
 
+HEADS = (*MEASURES, "learning", "CPU", "RAM", "memory", "model", "energy*")
+"""What is said of a learner, in this order."""
+
+PROXY = f"a proxy: CPU-seconds × {WATTS:g} W, not measured"
+
 _WIDE = 160  # columns where nobody looks: a file, a pipe
+_ALL = 140  # columns that all of it needs
+_FIRST = ("ACC", "BWT", "forgetting", "CPU", "memory")
 
 
 @contextmanager
@@ -25,39 +33,40 @@ def live(*, quiet: bool) -> Iterator[Callable[[Benched], None] | None]:
         yield None
         return
     with Live(console=console, transient=True, auto_refresh=False) as shown:
-        yield lambda found: shown.update(table(found), refresh=True)
+        yield lambda found: shown.update(table(found, console.width), refresh=True)
 
 
 def show(found: Benched) -> None:
     """Print the standings, and why runs failed."""
     console = Console(highlight=False)
     console = console if console.is_terminal else Console(width=_WIDE, highlight=False)
-    console.print(table(found))
+    console.print(table(found, console.width))
     for one in found.standings:
         if one.failed:
             console.print(f"  {escape(one.name)}: {one.failed} of {found.seeds} runs failed, {escape(one.reason)}")
 
 
-def table(found: Benched) -> Table:
-    """The standings as a table: measures in percent with Student's 95 % interval over the seeds, and costs."""
-    runs = len(found.standings) * found.seeds
-    done = f", {found.done} of {runs} runs" if found.done < runs else ""
-    made = Table(box=None, pad_edge=False, title=f"{found.name}: {len(found.experiences)} experiences, "
-                 f"{found.seeds} seeds{done}", title_justify="left", title_style="bold")  # fmt: skip
-    made.add_column("learner")
-    for head in (*MEASURES, "learning", "CPU", "RAM", "memory", "model", "energy*"):
+def table(found: Benched, width: int) -> Table:
+    """The standings as a table for so many columns: measures in percent with Student's 95 % interval, and costs."""
+    narrow = width < _ALL
+    heads = [head for head in HEADS if not narrow or head in _FIRST]
+    done = f", {found.done} of {found.runs} runs" if found.done < found.runs else ""
+    made = Table(box=None, pad_edge=False, title_justify="left", title_style="bold", caption_justify="left")
+    made.title = f"{escape(found.name)}: {len(found.experiences)} experiences, {found.seeds} seeds{done}"
+    made.caption = "percent; a wider terminal, --html and --json show more" if narrow else f"percent; * {PROXY}"
+    made.add_column("learner", min_width=12, overflow="fold")
+    for head in heads:
         made.add_column(head, justify="right", no_wrap=True)
     for one in found.standings:
-        made.add_row(escape(one.name), *cells(one))
-    made.caption = "percent; * a proxy: CPU-seconds × 10 W, not measured"
-    made.caption_justify = "left"
+        shown = dict(zip(HEADS, cells(one), strict=True))
+        made.add_row(escape(one.name), *(shown[head] for head in heads))
     return made
 
 
 def cells(one: Standing) -> list[str]:
-    """The measures and costs of a learner, as they are shown everywhere."""
+    """The measures and costs of a learner under HEADS, as they are shown everywhere."""
     if not one.measures:
-        return ["–"] * (len(MEASURES) + 6)
+        return ["–"] * len(HEADS)
     costs = {key: value.mean for key, value in one.costs.items()}
     return [
         *(percent(one.measures[name]) for name in MEASURES),

@@ -115,18 +115,20 @@ def bench(
                 waiting.append(_Run(experiment, one, seed))
             else:
                 found.append(known)
-    result = standings(experiment.name, named, found, experiment.seeds)
-    if tell is not None:
-        tell(result)
+
+    def ranked() -> Benched:
+        runs = experiment.seeds * len(experiment.contenders)
+        return standings(experiment.name, named, found, seeds=experiment.seeds, runs=runs)
+
+    tell = tell or (lambda benched: None)
+    tell(ranked())
     for run, ended in apart(_walked, waiting, workers, preload=_modules(experiment)):
         tried = _tried(run, ended)
         if ledger is not None:
             ledger.append(_fact(run, tried, clock))
         found.append(tried)
-        result = standings(experiment.name, named, found, experiment.seeds)
-        if tell is not None:
-            tell(result)
-    return result
+        tell(ranked())
+    return ranked()
 
 
 def described(thing: Any) -> dict[str, Any]:
@@ -225,4 +227,4 @@ def experiments(ledger: Ledger) -> Iterator[Benched]:
             else Tried(fact.name, fact.seed, walk_of(fact), reused=True)
             for fact in runs.values()
         ]
-        yield standings(name, (), tried, 1 + max(one.seed for one in tried))
+        yield standings(name, (), tried, seeds=1 + max(one.seed for one in tried), runs=len(tried))

@@ -8,7 +8,7 @@ from math import isnan, nan
 from statistics import fmean
 
 from keepfit.learn.accuracies import MEASURES, Interval
-from keepfit.learn.walk import Walk
+from keepfit.learn.walk import WATTS, Walk
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,13 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True)
 class Benched:
-    """An Experiment as far as it is: its experiences by name, and the standings, the best first."""
+    """An Experiment, `done` of its `runs`: its experiences by name, and the standings, the best first."""
 
     name: str
     experiences: tuple[str, ...]
     standings: tuple[Standing, ...]
     seeds: int
+    runs: int
     done: int
 
     def standing(self, name: str) -> Standing:
@@ -61,8 +62,8 @@ class Benched:
         return next(one for one in self.standings if one.name == name)
 
 
-def standings(name: str, experiences: Sequence[str], found: Sequence[Tried], seeds: int) -> Benched:
-    """Rank what was tried by final accuracy."""
+def standings(name: str, experiences: Sequence[str], found: Sequence[Tried], *, seeds: int, runs: int) -> Benched:
+    """Rank what was tried of so many `runs` by final accuracy."""
     by_name: dict[str, list[Tried]] = {}
     for one in found:
         by_name.setdefault(one.name, []).append(one)
@@ -70,7 +71,7 @@ def standings(name: str, experiences: Sequence[str], found: Sequence[Tried], see
     ranked.sort(key=lambda one: (isnan(one.accuracy), -one.accuracy, one.name))
     length = max((len(one.matrix) for one in ranked), default=0)
     called = tuple(experiences) or tuple(f"experience {place + 1}" for place in range(length))
-    return Benched(name=name, experiences=called, standings=tuple(ranked), seeds=seeds, done=len(found))
+    return Benched(name=name, experiences=called, standings=tuple(ranked), seeds=seeds, runs=runs, done=len(found))
 
 
 def _standing(name: str, tried: Sequence[Tried]) -> Standing:
@@ -100,6 +101,6 @@ COSTS: dict[str, str] = {
     "ram": "most memory beyond what the process held before",
     "memory": "what the learner carries, on disk",
     "model": "the model, pickled",
-    "joules": "energy proxy: CPU-seconds × 10 W, not measured",
+    "joules": f"energy proxy: CPU-seconds × {WATTS:g} W, not measured",
 }
 """What a run costs, by the name of the Cost's field."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from io import StringIO
 from math import nan
 
 from rich.console import Console
@@ -20,7 +21,7 @@ def _benched() -> Benched:
     good = [Walk(Accuracies(((0.9, 0.1), (gone, 0.8)), (0.5, 0.5)), COST) for gone in (0.7, 0.5)]
     tried = [Tried("<b>good</b>", seed, one) for seed, one in enumerate(good)]
     tried += [Tried("broken", 0, code="raised", reason="experience 'a': boom"), Tried("half", 0, good[0])]
-    return standings("a & b", ("first", "second"), tried, 2)
+    return standings("a & b", ("first", "second"), tried, seeds=2, runs=6)
 
 
 class _Parts(HTMLParser):
@@ -70,13 +71,26 @@ def test_a_heat_map_is_a_table_with_numbers() -> None:
     assert parts.words.count("boom") == 1
 
 
+def _printed(width: int) -> str:
+    console = Console(width=width, file=StringIO())
+    console.print(table(_benched(), width))
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+def test_a_narrow_terminal_shows_the_names_and_what_matters_most() -> None:
+    """In 80 columns nothing is cut off: fewer columns are shown, and it is said where the others are."""
+    told = _printed(80)
+    assert "…" not in told
+    assert "<b>good</b>" in told
+    assert "forgetting" in told
+    assert "anytime" not in told
+    assert "--html" in told
+
+
 def test_what_failed_comes_last_and_the_best_first() -> None:
     """The order is by final accuracy; a learner without a run is last, with dashes."""
     assert [one.name for one in _benched().standings] == ["half", "<b>good</b>", "broken"]
-    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    console.print(table(_benched()))
-    console.file.close()
-    told = console.export_text()
+    told = _printed(200)
     assert "4 of 6 runs" in told
     assert "70.0 ± 63.5" in told  # t with one degree of freedom is 12.7
     assert told.index("half") < told.index("<b>good</b>") < told.index("broken")
