@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 from starlette.applications import Starlette
 
@@ -35,11 +36,12 @@ from keepfit.core.nouns import Finding, FindingKind, Outcome, Ruling, Severity
 from keepfit.core.places import Places
 from keepfit.core.signature import DType, Field
 from keepfit.edge.api import DOORS, application, openapi, status_code
+from keepfit.edge.apply import specification_at
 from keepfit.edge.declare.declaration import declare
 from keepfit.edge.desk import Desk
 from keepfit.edge.status import Histories
 from keepfit.loop.targets import Local
-from keepfit.store.blobs import Trees
+from keepfit.store.blobs import Blobs, Trees
 from keepfit.store.ledger import Ledger
 
 NOW = datetime(2013, 2, 1, tzinfo=UTC)
@@ -240,6 +242,7 @@ def test_a_log_is_read_whole(lived: Control) -> None:
         ("promotions", {"actor": "ada"}, "swap", False),
         ("aborts", {"actor": "ada", "slot": "shadow"}, "swap", False),
         ("aborts", {"actor": "ada", "slot": "live", "major": 2}, "swap", False),
+        ("forgets", {"ids": ["a", "b"], "actor": "ada"}, "forget", False),
     ],
 )
 def test_a_deed_is_written_down_as_a_wish(lived: Control, *, door: str, body: Any, deed: str, forced: bool) -> None:
@@ -253,6 +256,21 @@ def test_a_deed_is_written_down_as_a_wish(lived: Control, *, door: str, body: An
     lived.ledger.append(Answered(service="flights", time=NOW, request=wish.id, done=False, reason="because"))
     told = lived.get(f"/flights/requests/{said['request']}?wait=5")
     assert (told["done"], told["reason"]) == (False, "because")
+
+
+def test_an_entity_stands_for_its_records(control: Control, write: Callable[..., Path]) -> None:
+    """Where the entity is a feature, its Records are found in the first data; the wish has their ids and no more."""
+    text = SERVICE.replace('time="when",', 'time="when", entity="origin", features=["origin"],')
+    (one,) = declare(write(text), control.places)
+    control.post("", {"specification": one.specification})
+    source = pq.read_table(Blobs(control.places.blobs).path(specification_at(one.specification, control.places).source))
+    entity = str(source["origin"][0])
+    theirs = [str(row["_id"]) for row in source.to_pylist() if row["origin"] == entity]
+    assert 0 < len(theirs) < source.num_rows
+    _, said = control.post("/flights/forgets", {"entity": entity, "ids": ["more"]})
+    wish = control.ledger.last(Requested, "flights", subject=said["request"])
+    assert wish is not None
+    assert wish.records == tuple(sorted([*theirs, "more"]))
 
 
 def test_promotion_and_abort_are_swaps(lived: Control) -> None:
@@ -306,6 +324,8 @@ def test_an_approval_is_recorded_at_once(lived: Control) -> None:
     ("door", "body", "status", "code"),
     [
         ("updates", {}, 422, "invalid_body"),
+        ("forgets", {}, 422, "invalid"),
+        ("forgets", {"entity": "N1"}, 409, "no_entity"),
         ("updates", {"reason": 3}, 422, "invalid_body"),
         ("updates", {"reason": "x", "dataset": "0" * 64}, 404, "not_found"),
         ("swaps", {"version": 9}, 404, "not_found"),
