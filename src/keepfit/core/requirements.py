@@ -31,7 +31,18 @@ class Requirement:
 
 
 @dataclass(frozen=True)
+class RowRule:
+    """A rule between the values of a row: its text, the columns, and an expression of them as c0, c1, … in order."""
+
+    text: str
+    columns: tuple[str, ...]
+    expression: str
+    severity: str = "error"
+
+
+@dataclass(frozen=True)
 class Requirements:
-    """The Requirements of all columns, in order."""
+    """The Requirements of all columns, in order, and the rules between them."""
 
     columns: tuple[Requirement, ...] = ()
+    rules: tuple[RowRule, ...] = ()

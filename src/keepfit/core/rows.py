@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import inf, isinf
 from typing import Any
 
+from keepfit.core.errors import SpecInvalid
 from keepfit.core.nouns import Finding, FindingKind, Severity
-from keepfit.core.requirements import Requirement, Requirements
+from keepfit.core.requirements import Requirement, Requirements, RowRule
 
 Checker = Callable[[Mapping[str, Any]], tuple[Finding, ...]]
 Fault = tuple[str, str] | None
@@ -33,6 +35,7 @@ def checker(requirements: Requirements) -> Checker:
     ["column 'fare' is -2.5; expected at least 0"]
     """
     looks = tuple((one.name, one, look(one)) for one in requirements.columns)
+    rules = tuple((rule, broken(rule)) for rule in requirements.rules)
 
     def check(row: Mapping[str, Any]) -> tuple[Finding, ...]:
         found: list[Finding] = []
@@ -46,9 +49,46 @@ def checker(requirements: Requirements) -> Checker:
                 fault = _absent(requirement)
             if fault is not None:
                 found.append(finding(requirement, fault))
+        found += [told(rule) for rule, breaks in rules if breaks([row.get(name) for name in rule.columns])]
         return tuple(found)
 
     return check
+
+
+def told(rule: RowRule, *, count: int = 1) -> Finding:
+    """What is told of so many rows that break a rule."""
+    severity, sentence = Severity(rule.severity), f"the rule '{rule.text}' is broken"
+    return Finding(rule.text, FindingKind.ANOMALY, severity, float(count), 0.0, sentence, "ROW_RULE_BROKEN", count)
+
+
+_SHAPES = (ast.Expression, ast.Compare, ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Name, ast.Constant, ast.Load)
+_COMPARED = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+_RECKONED = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.USub, ast.And, ast.Or, ast.Not)
+
+
+def broken(rule: RowRule) -> Callable[[Sequence[Any]], bool]:
+    """A function that says whether the values of the rule's columns break it; no row that lacks one does.
+
+    SpecInvalid for an expression that does more than compare and reckon: it comes from a Bundle, and is run.
+
+    >>> broken(RowRule("a <= b", ("a", "b"), "c0 <= c1"))([3, 2])
+    True
+    """
+    tree = ast.parse(rule.expression, mode="eval")
+    strange = next((node for node in ast.walk(tree) if not isinstance(node, (*_SHAPES, *_COMPARED, *_RECKONED))), None)
+    if strange is not None:
+        raise SpecInvalid(f"the rule '{rule.text}' has {type(strange).__name__}; expected columns, numbers, texts")
+    code, names = compile(tree, "<rule>", "eval"), [f"c{place}" for place in range(len(rule.columns))]
+
+    def breaks(values: Sequence[Any]) -> bool:
+        if any(value is None or value == "" or value != value for value in values):
+            return False
+        try:
+            return not eval(code, {"__builtins__": {}}, dict(zip(names, values, strict=True)))  # noqa: S307  # see above
+        except (ArithmeticError, TypeError):  # nothing that can be compared: the columns' kinds tell that
+            return False
+
+    return breaks
 
 
 def finding(requirement: Requirement, fault: tuple[str, str], *, count: int = 1) -> Finding:

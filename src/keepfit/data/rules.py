@@ -64,11 +64,22 @@ class Rule:
         >>> Rule("dropoff >= pickup").renamed({"pickup": "_time"})
         '`dropoff` >= `_time`'
         """
+        return self._written(lambda name: f"`{names.get(name, name)}`")
+
+    @property
+    def expression(self) -> str:
+        """The rule as Python says it, the columns being c0, c1, … in their order.
+
+        >>> Rule("`drop off` >= pickup and not fare < 0").expression
+        'c0 >= c2 and (not c1 < 0)'
+        """
+        return self._written(lambda name: f"c{self.columns.index(name)}")
+
+    def _written(self, called: Callable[[str], str]) -> str:
         tree = deepcopy(self._tree)
         for node in ast.walk(tree):
             if isinstance(node, ast.Name):
-                name = self._name(node)
-                node.id = f"`{names.get(name, name)}`"
+                node.id = called(self._name(node))
         return ast.unparse(tree)
 
     def _named(self, found: re.Match[str]) -> str:

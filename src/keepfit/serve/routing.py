@@ -66,7 +66,7 @@ def open_routing(service: str, held: Held, directory: Path, aside: bool, serving
                 code="golden",
             )
         routing = Routing(service, held, bundle, predictor, _quick(directory, bundle, predictor), mask=serving.mask)
-        if serving.check != Check.OFF and bundle.requirements.columns:
+        if serving.check != Check.OFF and (bundle.requirements.columns or bundle.requirements.rules):
             routing.screen = Screen(bundle.requirements, bundle.signature)
         return routing
     except (ModelFault, Invalid) as error:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from keepfit.core.nouns import Finding
 from keepfit.core.requirements import Requirement, Requirements
-from keepfit.core.rows import Look, finding, look
+from keepfit.core.rows import Look, broken, finding, look, told
 from keepfit.core.signature import DType, Field, Signature
 
 Quick = Callable[[NDArray[Any]], bool]
@@ -41,6 +41,8 @@ class Screen:
             for one in requirements.columns
             if one.name in fields
         )
+        plain = {name for name, field in fields.items() if not field.shape}
+        self._rules = tuple((rule, broken(rule)) for rule in requirements.rules if plain.issuperset(rule.columns))
 
     def __call__(self, inputs: dict[str, NDArray[Any]]) -> tuple[Finding, ...]:
         """One Finding for each anomaly of a column; its count is the rows, its sentence is of the first of them."""
@@ -49,6 +51,10 @@ class Screen:
             values = inputs[name]
             if not quick(values):
                 found += _findings(requirement, wrong, values)
+        for rule, breaks in self._rules:
+            count = sum(map(breaks, zip(*(inputs[name].tolist() for name in rule.columns), strict=True)))
+            if count:
+                found.append(told(rule, count=count))
         return tuple(found)
 
 
@@ -58,8 +64,8 @@ def _findings(requirement: Requirement, wrong: Look, values: NDArray[Any]) -> It
         fault = wrong(value)
         if fault is None:
             continue
-        told = found.get(fault[0])
-        found[fault[0]] = finding(requirement, fault) if told is None else replace(told, count=told.count + 1)
+        known = found.get(fault[0])
+        found[fault[0]] = finding(requirement, fault) if known is None else replace(known, count=known.count + 1)
     yield from found.values()
 
 

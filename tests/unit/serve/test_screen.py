@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import toys
+from keepfit.core.errors import SpecInvalid
 from keepfit.core.nouns import Severity
-from keepfit.core.requirements import Requirement, Requirements
-from keepfit.core.rows import checker
-from keepfit.data.check import requirements
+from keepfit.core.requirements import Requirement, Requirements, RowRule
+from keepfit.core.rows import broken, checker
+from keepfit.data.check import check, requirements
 from keepfit.data.profile import profile
-from keepfit.data.schema import infer
+from keepfit.data.schema import Schema, infer
 from keepfit.serve.screen import Screen
 
 REQUIREMENTS = Requirements(
@@ -95,3 +96,28 @@ def test_another_kind_than_the_signature_says() -> None:
     assert [found.anomaly for found in fraction(arrays([ROW]))] == ["UNEXPECTED_DATA_TYPE"]
     anything = Screen(Requirements((Requirement(name="amount"), Requirement(name="new", kind="boolean"))), toys.COLUMNS)
     assert anything(arrays([ROW, {**ROW, "amount": float("inf")}])) == ()
+
+
+def test_rules_between_values() -> None:
+    """A rule of the Schema is broken by the rows of a request that break it in a table, and waits for values there."""
+    schema = Schema(
+        (), label="", rules=("amount <= count", "city == 'Rome' or not new"), severity={"*": Severity.WARNING}
+    )
+    rows = [ROW, {**ROW, "amount": 9.5}, {**ROW, "amount": float("nan")}, {**ROW, "city": "Oslo"}, {**ROW, "city": ""}]
+    told = {
+        one.subject: (one.anomaly, one.count, one.severity)
+        for one in Screen(requirements(schema), toys.COLUMNS)(arrays(rows))
+    }
+    in_table = check(pa.Table.from_pylist(rows), schema)
+    assert told == {one.subject: (one.anomaly, one.count, one.severity) for one in in_table if one.count}
+    assert [told[rule][1] for rule in schema.rules] == [1, 1]
+    assert [len(checker(requirements(schema))(row)) for row in rows] == [0, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "expression", ["__import__('os')", "c0.real > 1", "c0 ** 99 > 1", "(lambda: 1)() > c0", "[c0][0]"]
+)
+def test_an_expression_only_compares(expression: str) -> None:
+    """What a Bundle brings is run, so what does more than compare and reckon is refused."""
+    with pytest.raises(SpecInvalid, match="expected columns, numbers, texts"):
+        broken(RowRule("a rule", ("a",), expression))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from keepfit.core.nouns import Severity
-from keepfit.core.requirements import Requirement, Requirements
+from keepfit.core.requirements import Requirement, Requirements, RowRule
 from keepfit.core.rows import Checker
 from keepfit.core.rows import checker as checker_of
 from keepfit.data.anomalies.case import Case
 from keepfit.data.anomalies.domains import form_of
 from keepfit.data.anomalies.kinds import Anomaly
 from keepfit.data.profile import Kind, Profile
-from keepfit.data.schema import UNCHECKED, Expectation, Schema
+from keepfit.data.rules import Rule
+from keepfit.data.schema import Expectation, Schema
 
 _PRESENCE = (Anomaly.SCHEMA_MISSING_COLUMN, Anomaly.FEATURE_TYPE_NOT_PRESENT)
 _TOLD: dict[Kind, tuple[Anomaly, ...]] = {
@@ -33,13 +34,19 @@ def checker(schema: Schema, *, environment: str = "") -> Checker:
 
 
 def requirements(schema: Schema, *, environment: str = "") -> Requirements:
-    """What a Schema asks of every single row in an environment; of the label nothing, it comes later.
+    """What a Schema asks of every single row in an environment, rules too; of the label nothing, it comes later.
 
     A value that was never missing in what the Schema was learnt from, but is not `required`, is missed as a WARNING.
     """
     case = Case(schema=schema, profile=Profile(0, ()), environment=environment)
-    held = (column for column in schema.columns if column.stage not in UNCHECKED and column.name != schema.label)
-    return Requirements(tuple(_required(case, column) for column in held if schema.holds(column, environment)))
+    here = [column for column in schema.columns if column.name != schema.label and schema.holds(column, environment)]
+    absent = {column.name for column in schema.columns} - {column.name for column in here} | {schema.label}
+    rules = [rule for rule in map(Rule, schema.rules) if absent.isdisjoint(rule.columns)]
+    severity = case.severity(Anomaly.ROW_RULE_BROKEN, "").value
+    return Requirements(
+        tuple(_required(case, column) for column in here),
+        tuple(RowRule(rule.text, rule.columns, rule.expression, severity) for rule in rules),
+    )
 
 
 def _required(case: Case, column: Expectation) -> Requirement:
