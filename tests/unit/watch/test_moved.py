@@ -14,6 +14,12 @@ from keepfit.watch.moved import began, parts
 RNG = np.random.default_rng(11)
 
 
+@pytest.fixture(autouse=True)
+def same_draws() -> None:
+    """Every test draws alike, whatever ran before it."""
+    RNG.bit_generator.state = np.random.default_rng(11).bit_generator.state
+
+
 def text(**shares: int) -> np.ndarray:
     return np.array([name for name, count in shares.items() for _ in range(count)], dtype=object)
 
