@@ -19,6 +19,7 @@ PAGES = (
     "run-a-deployment",
     "validate-data",
     "explain-drift",
+    "choose-a-trigger",
     "move-from-mlserver",
     "move-from-mlflow",
     "move-from-acumos",

@@ -54,7 +54,7 @@ def tell_comparison(found: Comparison, console: Console) -> None:
         table.add_row(entry.name, *_cells(entry))
     console.print(table)
     if found.ideal:
-        console.print(_ideal(found), highlight=False)
+        console.print(_ideal(found), highlight=False, soft_wrap=True)
 
 
 def _cells(entry: Entry) -> list[str]:

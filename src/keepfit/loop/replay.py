@@ -41,6 +41,7 @@ from keepfit.core.registry import canonical, from_plain
 from keepfit.core.service import Serving, Specification
 from keepfit.core.signature import Signature
 from keepfit.judge.metrics import METRICS
+from keepfit.learn.native import threads
 from keepfit.loop.courses import Answers, Course, baselines, course
 from keepfit.loop.executors import Inline
 from keepfit.loop.history import Chunk, History, history
@@ -258,13 +259,16 @@ class _Stage:
         """Answer every chunk and let the loop come to rest after each; the outputs given."""
         self._rest(0)
         parts: list[Answers] = []
-        for number, chunk in enumerate(self._past.chunks):
-            self._clock.set(chunk.close)
-            version, outputs = self._answer(chunk)
-            parts.append(outputs)
-            self._label(number)
-            self._rest(chunk.end)
-            tell(f"chunk {number + 1} of {len(self._past.chunks)}, {chunk.end:,} rows, v{version} live")
+        with threads(
+            self._specification.service.recipe.resources.threads
+        ):  # as in a worker; the libraries are there now
+            for number, chunk in enumerate(self._past.chunks):
+                self._clock.set(chunk.close)
+                version, outputs = self._answer(chunk)
+                parts.append(outputs)
+                self._label(number)
+                self._rest(chunk.end)
+                tell(f"chunk {number + 1} of {len(self._past.chunks)}, {chunk.end:,} rows, v{version} live")
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _answer(self, chunk: Chunk) -> tuple[int, Answers]:
