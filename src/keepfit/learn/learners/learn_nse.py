@@ -77,8 +77,10 @@ class LearnNSE:
             own = row[~np.isnan(row)]
             weighed = 1 / (1 + np.exp(-self.slope * (np.arange(len(own)) - self.crossing)))
             found.append(float(np.log(weighed.sum() / (weighed * own).sum())))
-        worth = np.clip(np.array(found), 0.0, None)
-        return worth if (worth > 0).any() else np.eye(len(worth))[-1]  # none is better than chance: the newest
+        worth: NDArray[np.float64] = np.clip(np.array(found), 0.0, None)
+        if not (worth > 0).any():
+            worth[-1] = 1.0  # none is better than chance: the newest is what there is
+        return worth
 
 
 def _importance(
