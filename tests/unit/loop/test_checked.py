@@ -9,12 +9,14 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
-from keepfit.core.facts import RunFinished, RunStarted, UpdateClosed
+from keepfit.core.facts import RunFinished, RunStarted, UpdateClosed, VersionRegistered
 from keepfit.core.places import Places
 from keepfit.edge.apply import declared, specification_at
 from keepfit.edge.declare.given import fitted
 from keepfit.edge.telling import sentence
 from keepfit.loop.replay import Terms, replay
+from keepfit.serve.manifest import manifest
+from keepfit.store.blobs import Trees
 from keepfit.store.ledger import Ledger
 
 ROWS, FIRST = 600, 200
@@ -64,6 +66,8 @@ def test_a_bad_value_stops_training_or_not_as_the_schema_says(tmp_path: Path, se
     closed = {fact.update: fact for fact in facts if isinstance(fact, UpdateClosed)}
     assert bad
     assert set(checks) - bad
+    made = [manifest(Trees(places.trees).path(fact.digest)) for fact in facts if isinstance(fact, VersionRegistered)]
+    assert {tuple(one.name for one in bundle.requirements.columns) for bundle in made} == {("a", "b")}
     told = "column 'a' goes up to 99; expected -50 to 50"
     if severity == "error":
         assert trained == set(checks) - bad
