@@ -182,7 +182,7 @@ class RunFinished(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class RunFailed(Fact):
-    """A Run ended badly; `code` is the error's machine code."""
+    """A Run ended badly; `code` is the error's machine code; the rest as in `RunFinished`."""
 
     key: Digest
     run: str
@@ -190,6 +190,10 @@ class RunFailed(Fact):
     update: str
     code: str
     reason: str
+    granted: Conditions | str = ""
+    yields: int = 0
+    held: float = 0.0
+    interference: tuple[Interference, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -348,8 +352,8 @@ class Failed(Fact):
 class Experimented(Fact):
     """A learner went through a scenario with a seed: one Run of the Experiment of that name; no Service is asked.
 
-    `key` is the digest of all that decides the result: what has been run is looked up by it and not run again. `learner`
-    is its plain data under the `name` it has in the Experiment. `result` has the accuracy matrix and what it cost;
+    `key` is the digest of all that decides the result: what has been run is looked up by it and not run again.
+    `learner` is its plain data under the `name` it has in the Experiment. `result` has the accuracy matrix and what it cost;
     `code` and `reason` say why there is none.
     """
 

@@ -25,7 +25,7 @@ from keepfit.core.facts import (
     Watched,
     slot_name,
 )
-from keepfit.core.nouns import RECORD_ID, SlotName
+from keepfit.core.nouns import RECORD_ID, Conditions, SlotName
 from keepfit.core.places import Places
 from keepfit.core.protocols import Clock
 from keepfit.core.registry import to_plain
@@ -34,6 +34,7 @@ from keepfit.edge import asked
 from keepfit.edge.apply import Applying, record, specification_at
 from keepfit.edge.belonging import records_of
 from keepfit.edge.status import Histories, ServiceStatus, VersionStatus, status_of, versions_of
+from keepfit.loop.executors import read_granted
 from keepfit.loop.targets import Local
 from keepfit.serve.manifest import manifest
 from keepfit.store.blobs import Blobs, Trees
@@ -143,7 +144,13 @@ class Desk:
         ended.update({row.fact.run: row.fact for row in failed})
         started = self.ledger.facts(service, RunStarted, newest=True, limit=limit)
         return [
-            _run(row.fact, ended.get(row.fact.run), self.clock.now()) for row in sorted(started, key=lambda r: r.seq)
+            _run(
+                row.fact,
+                ended.get(row.fact.run),
+                self.clock.now(),
+                granted=read_granted(self.places.run(row.fact.run)),
+            )
+            for row in sorted(started, key=lambda r: r.seq)
         ]
 
     def log(self, service: str, run: str) -> Path:
@@ -311,7 +318,9 @@ def _shown(label: Field | None) -> str:
     return f"'{label.name}' {label.dtype}" if label else "none"
 
 
-def _run(started: RunStarted, ended: RunFinished | RunFailed | None, now: datetime) -> asked.RunStatus:
+def _run(
+    started: RunStarted, ended: RunFinished | RunFailed | None, now: datetime, *, granted: Conditions | None
+) -> asked.RunStatus:
     common = asked.RunStatus(
         run=started.run,
         step=started.step,
@@ -320,6 +329,15 @@ def _run(started: RunStarted, ended: RunFinished | RunFailed | None, now: dateti
         started=started.time.isoformat(),
         seconds=(now - started.time).total_seconds(),
     )
+    if ended is None:
+        return replace(common, granted=granted or "")
+    common = replace(
+        common,
+        granted=ended.granted,
+        yields=ended.yields,
+        held=ended.held,
+        interference=ended.interference,
+    )
     match ended:
         case RunFinished():
             return replace(
@@ -327,15 +345,9 @@ def _run(started: RunStarted, ended: RunFinished | RunFailed | None, now: dateti
                 state="finished",
                 seconds=ended.wall_seconds,
                 cpu_seconds=ended.cpu_seconds,
-                granted=ended.granted,
-                yields=ended.yields,
-                held=ended.held,
-                interference=ended.interference,
                 result=ended.result,
             )
         case RunFailed():
             return replace(
                 common, state="failed", seconds=(ended.time - started.time).total_seconds(), reason=ended.reason
             )
-        case None:
-            return common

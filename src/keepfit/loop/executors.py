@@ -91,7 +91,8 @@ class ProcessExecutor:
             return None
         folder = self._places.run(run)
         _leave_group(folder)
-        lost = Ended(code="lost", reason=f"the worker (process {process}) ended without a result")
+        reason = f"the worker (process {process}) ended without a result"
+        lost = Ended(code="lost", reason=reason, granted=read_granted(folder) or "")
         return read_result(folder) or lost
 
     def is_alive(self, run: str, process: int) -> bool:

@@ -217,34 +217,17 @@ def _start(todo: Work, hands: Hands) -> tuple[Fact, ...]:
 def settle(started: RunStarted, ended: Ended, hands: Hands) -> tuple[Fact, ...]:
     """The facts of an ended Run: finished or failed, and what a look of Monitors saw."""
     now = hands.clock.now()
+    common: dict[str, Any] = {name: getattr(started, name) for name in ("service", "key", "run", "step", "update")}
+    common |= {name: getattr(ended, name) for name in ("granted", "yields", "held", "interference")}
     if ended.code:
-        return (
-            RunFailed(
-                service=started.service,
-                time=now,
-                key=started.key,
-                run=started.run,
-                step=started.step,
-                update=started.update,
-                code=ended.code,
-                reason=ended.reason,
-            ),
-        )
+        return (RunFailed(**common, time=now, code=ended.code, reason=ended.reason),)
     finished = RunFinished(
-        service=started.service,
+        **common,
         time=now,
-        key=started.key,
-        run=started.run,
-        step=started.step,
-        update=started.update,
         outputs=ended.outputs,
         result=ended.result,
         cpu_seconds=ended.cpu_seconds,
         wall_seconds=ended.wall_seconds,
-        granted=ended.granted,
-        yields=ended.yields,
-        held=ended.held,
-        interference=ended.interference,
     )
     looks, marks = ended.result.get("looks", ()), ended.result.get("marks", ())
     seen = (_seen(Watched, look, started.service, now) for look in looks)
