@@ -82,10 +82,11 @@ def from_plain(cls: type[T], plain: Any) -> T:
         raise SpecInvalid(f"{cls.__name__}: {error}") from error
 
 
-class _Live:
-    """A plug-in already built, on its way through msgspec."""
+class _Live(dict[str, Any]):
+    """A plug-in already built, on its way through msgspec; where none is expected it stays the plain data it was."""
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, plain: dict[str, Any], value: Any) -> None:
+        super().__init__(plain)
         self.value = value
 
 
@@ -99,8 +100,8 @@ def _revive(plain: Any) -> Any:
         return {**fields, **({"kind": plain["kind"]} if "kind" in plain else {})}
     group, _, name = plain["kind"].partition("/")
     if group == _LEARNERS and ":" in name:
-        return _Live(Own(name, fields))
-    return _Live(msgspec.convert(fields, load(group, name), dec_hook=_hook))
+        return _Live(plain, Own(name, fields))
+    return _Live(plain, msgspec.convert(fields, load(group, name), dec_hook=_hook))
 
 
 def _hook(cls: type, value: Any) -> Any:
