@@ -353,8 +353,8 @@ class Experimented(Fact):
     """A learner went through a scenario with a seed: one Run of the Experiment of that name; no Service is asked.
 
     `key` is the digest of all that decides the result: what has been run is looked up by it and not run again.
-    `learner` is its plain data under the `name` it has in the Experiment. `result` has the accuracy matrix and what it cost;
-    `code` and `reason` say why there is none.
+    `learner` is its plain data under the `name` it has in the Experiment. `result` has the accuracy matrix and what it
+    cost; `code` and `reason` say why there is none.
     """
 
     experiment: str

@@ -193,7 +193,8 @@ def _gpu(gpu: Gpu | None, missing: list[str]) -> str:
         missing.append(f"GPU {gpu.device}: the machine has none")
         return ""
     share = f"{gpu.share} %"
-    if gpu.share < 100 and not Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps")).exists():  # noqa: S108  # NVIDIA's own default
+    pipes = os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps")  # noqa: S108  # NVIDIA's own default
+    if gpu.share < 100 and not Path(pipes).exists():
         missing.append(f"{gpu.share} % of GPU {gpu.device}: no Multi-Process Service runs (nvidia-cuda-mps-control -d)")
         share = "100 %"
     return f"{gpu.device}, {share}, {gpu.time:.0%} of the time"
