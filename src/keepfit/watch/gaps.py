@@ -27,7 +27,7 @@ class _Grid:
 
     def placed(self, values: NDArray[np.float64]) -> tuple[NDArray[np.integer[Any]], NDArray[np.int64]]:
         """The cell of each row, which never falls where the value rises, and how many rows each cell has."""
-        places = np.empty(values.size, dtype=np.uint16 if self.cells <= 2**16 else np.int64)
+        places: NDArray[np.integer[Any]] = np.empty(values.size, dtype=np.min_scalar_type(self.cells))
         counts = np.zeros(self.cells, dtype=np.int64)
         for start in range(0, values.size, _BLOCK):
             some = (values[start : start + _BLOCK] - self.low) * self.scale
@@ -43,7 +43,12 @@ def largest_gap(old: NDArray[np.float64], new: NDArray[np.float64]) -> float:
     Rows are counted in cells of one width. Between the ends of a cell the distance cannot grow beyond what the rows
     inside it allow, so only cells that could hold a larger distance than the ends show are looked into.
     """
-    grid = _grid(old, new) if old.size + new.size > _SORTED else None
+    if old.size + new.size <= _SORTED:
+        return gap(np.sort(old), np.sort(new))
+    whole = _of_whole_numbers(old, new)
+    if whole is not None:
+        return whole
+    grid = _grid(old, new)
     if grid is None:
         return gap(np.sort(old), np.sort(new))
     with np.errstate(invalid="ignore", over="ignore"):
@@ -57,6 +62,24 @@ def largest_gap(old: NDArray[np.float64], new: NDArray[np.float64]) -> float:
         return gap(np.sort(old), np.sort(new))
     rows = [np.sort(sample[could.take(cells)]) for sample, cells in zip((old, new), places, strict=True)]
     return max(shown, _within(rows, inside, could))
+
+
+def _of_whole_numbers(old: NDArray[np.float64], new: NDArray[np.float64]) -> float | None:
+    """The same where all are whole numbers and lie close enough to be counted one by one; else None."""
+    low, high = (float(of([of(old), of(new)])) for of in (np.min, np.max))
+    if not high - low < 2**16 or not low.is_integer():
+        return None
+    shares = []
+    for sample in (old, new):
+        counts = np.zeros(int(high - low) + 1, dtype=np.int64)
+        for start in range(0, sample.size, _BLOCK):
+            above = sample[start : start + _BLOCK] - low
+            cells = above.astype(np.int64)
+            if (cells != above).any():
+                return None
+            counts += np.bincount(cells, minlength=counts.size)
+        shares.append(counts.cumsum() / sample.size)
+    return float(np.abs(shares[0] - shares[1]).max())
 
 
 def _grid(old: NDArray[np.float64], new: NDArray[np.float64]) -> _Grid | None:

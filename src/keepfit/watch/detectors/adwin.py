@@ -57,8 +57,8 @@ class ADWIN:
         squares = np.append(0.0, (centred * centred).cumsum())
         for begin in range(0, losses.size // self.clock, _AT_ONCE):
             width = np.arange(begin + 1, min(begin + _AT_ONCE, losses.size // self.clock) + 1) * self.clock
-            cuts, real = (side[:, : width.size] for side in _cuts(begin, self.clock, self.buckets))
-            beyond = self._beyond(width, cuts, real, (sums, squares))
+            cuts, real = _cuts(begin, self.clock, self.buckets)
+            beyond = self._beyond(width, cuts[:, : width.size], real[:, : width.size], (sums, squares))
             hit = np.flatnonzero((beyond > 0).any(axis=0) & (width > self.grace))
             if hit.size:
                 return Alarm(int(width[hit[0]]) - 1, int(cuts[np.argmax(beyond[:, hit[0]]), hit[0]]))

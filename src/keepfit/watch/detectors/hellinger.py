@@ -47,4 +47,5 @@ class Hellinger:
 def _square(reference: NDArray[np.float64], window: NDArray[np.float64]) -> NDArray[np.float64]:
     """The square of the distance, of counts in cells (the last axis)."""
     p, q = (np.sqrt(side / side.sum(axis=-1, keepdims=True)) for side in (reference, window))
-    return np.minimum(1.0, 0.5 * ((p - q) ** 2).sum(axis=-1))
+    square: NDArray[np.float64] = np.minimum(1.0, 0.5 * ((p - q) ** 2).sum(axis=-1))
+    return square
