@@ -91,3 +91,25 @@ def test_data_without_a_column_is_refused(folder: Path) -> None:
     ended = run(folder, "turned.py", "less.csv")
     assert ended.returncode == 2
     assert "'b'" in ended.stderr
+
+
+def test_services_of_a_file_are_compared(folder: Path) -> None:
+    """With --compare every service has its row, the simple policies theirs; two runs print and draw the same bytes."""
+    (folder / "turned.py").write_text(
+        FILE
+        + "from dataclasses import replace\nother = replace(Service_, name='costly', triggers=(triggers.Cost(20),))\n"
+    )
+    seen = []
+    for name in ("one", "two"):
+        files = ("--html", f"{name}.html", "--json", f"{name}.json")
+        asked = ("--compare", "--seeds", "2", "--chunk", "100", "--every", "2")
+        ended = run(folder, "turned.py", "rows.csv", *asked, *files)
+        assert ended.returncode == 0, ended.stderr
+        assert re.search(r"CPU seconds per seed.*costly \d", ended.stderr)
+        seen.append((ended.stdout, *((folder / f"{name}.{end}").read_bytes() for end in ("html", "json"))))
+    assert seen[0] == seen[1]
+    found = json.loads(seen[0][2])
+    assert [entry["name"] for entry in found["entries"]] == ["turned", "costly", "never", "every 2", "last label"]
+    assert found["seeds"] == [0, 1]
+    assert found["ideal"]["losses"][0] >= found["ideal"]["losses"][-1]
+    assert all(entry["name"] in seen[0][0] for entry in found["entries"])
