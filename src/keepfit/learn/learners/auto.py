@@ -22,6 +22,9 @@ from keepfit.learn.within import inner, outer
 FEW = 30
 """Fewer new rows than this say too little of a model to store it."""
 
+WORTH = 100
+"""A lesson says at most what so many rows would say: errors of one time go together, and the next month is another."""
+
 SCORED = 5_000
 """New rows beyond these many newest ones are not scored, only learnt."""
 
@@ -63,7 +66,8 @@ class Auto:
 
     def _scored(self, race: _Race, new: Lesson) -> _Race:
         lost = [losses(model, new) if model is not None else None for model in race.candidates]
-        trust = tracked(race.trust, _bounded(lost, numbers=not new.classes), rate=self.rate, share=self.share)
+        rate = self.rate * min(1.0, WORTH / len(new.y))
+        trust = tracked(race.trust, _bounded(lost, numbers=not new.classes), rate=rate, share=self.share)
         leader = int(np.argmax(trust[: len(race.models)]))
         found, model = lost[leader], race.models[leader]
         shelf = [one for one in lost[len(race.models) :] if one is not None]
