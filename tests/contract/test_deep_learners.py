@@ -14,7 +14,7 @@ from keepfit.core import registry
 from keepfit.core.nouns import Learnt, Lesson
 from keepfit.core.protocols import Learner
 from keepfit.learn.learners.fine_tune import FineTune
-from keepfit.testing.deep import check_deep_learner
+from keepfit.testing import check_learner
 
 
 def deep_learners() -> list[Learner]:
@@ -32,7 +32,7 @@ def deep_learners() -> list[Learner]:
 @pytest.mark.parametrize("learner", deep_learners(), ids=lambda one: f"{type(one).__name__}-{getattr(one, 'rows', '')}")
 def test_laws(learner: Learner) -> None:
     """It repeats itself, leaves alone what it is given, keeps its bounds, and goes on where it was stopped."""
-    check_deep_learner(learner)
+    check_learner(learner)
 
 
 class Scribbling(FineTune):
@@ -58,4 +58,4 @@ class Forgetful(FineTune):
 def test_the_laws_notice_what_breaks_them(wrong: Learner, sentence: str) -> None:
     """The suite itself fails on a learner that scribbles, or forgets where it was."""
     with pytest.raises(AssertionError, match=sentence):
-        check_deep_learner(wrong)
+        check_learner(wrong)

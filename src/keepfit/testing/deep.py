@@ -79,11 +79,12 @@ def check_deep_learner(learner: Learner) -> None:
         sizes.append(_check_memory(learner, memory))
     assert sizes[2] <= max(sizes[1], *_declared(learner)), f"{learner!r}: its memory grows without end: {sizes} bytes"
     assert _global_state() == global_state, f"{learner!r} changes random numbers or threads of the whole process"
+    _check_forgetting(learner, parent, memory)
     _check_divergence(learner)
     _check_tasks(learner)
     _check_numbers(learner)
     stored = from_plain(tuple[Learner, ...], to_plain((learner,)))
-    assert stored == (learner,), f"{learner!r} does not come back from plain data: {stored!r}"
+    assert to_plain(stored) == to_plain((learner,)), f"{learner!r} does not come back from plain data: {stored!r}"
 
 
 def _check_lesson(learner: Learner, lesson: Lesson) -> Learnt:
@@ -137,6 +138,18 @@ def _check_memory(learner: Learner, memory: Memory | None) -> int:
     known = {one: lesson for lesson in lessons() for one in lesson.ids}
     assert set(ids) <= set(known), f"{learner!r} remembers ids that were not given"
     return int(memory.rows.nbytes) + sum(values.nbytes for values in memory.arrays.values())
+
+
+def _check_forgetting(learner: Learner, parent: Any, memory: Memory | None) -> None:
+    """Records taken out of its memory do not come back, and it goes on without them."""
+    if memory is None or memory.rows is None:
+        return
+    ids = memory.rows[RECORD_ID].to_pylist()
+    left = replace(memory, rows=memory.rows.take(list(range(0, len(ids), 2))))
+    after = learner.learn(network(), replace(lessons()[0], parent=parent, memory=left)).memory
+    known = set() if after is None or after.rows is None else set(after.rows[RECORD_ID].to_pylist())
+    back = known & set(ids[1::2]) - set(lessons()[0].ids)
+    assert not back, f"{learner!r} remembers Records that were taken out: {sorted(back)[:5]}"
 
 
 def _declared(learner: Learner) -> tuple[int]:

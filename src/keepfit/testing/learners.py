@@ -26,11 +26,17 @@ def check_learner(learner: Learner, estimator: Any = None) -> None:
     It changes neither the estimator nor the lesson nor the parent. The same lesson with the same seed gives the same
     model. A class that was away comes back without harm. Its memory is the same after it was written and read, can be
     gone on from, and stays bounded. `estimator` is what it is tried with, by default a linear classifier of
-    scikit-learn's; it must learn which way two numbers point.
+    scikit-learn's; it must learn which way two numbers point. One made of `FineTune` is held to the laws of `deep`.
     """
     from keepfit.core.protocols import Learner as Protocol
     from keepfit.core.registry import from_plain, to_plain
+    from keepfit.learn.learners.fine_tune import FineTune
 
+    if isinstance(learner, FineTune):
+        from keepfit.testing.deep import check_deep_learner
+
+        check_deep_learner(learner)
+        return
     if estimator is None:
         from sklearn.linear_model import SGDClassifier
 

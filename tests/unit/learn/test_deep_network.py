@@ -99,6 +99,21 @@ def test_two_processes_make_the_same_bytes() -> None:
     assert len(made[0].strip()) == 64
 
 
+def test_a_recipe_is_read_without_torch() -> None:
+    """Where nothing is trained a learner is made, stored and read back, and torch stays away: it takes seconds."""
+    program = """
+import sys
+from keepfit.core import registry
+from keepfit.learn.learners.fine_tune import FineTune
+for name in registry.names("keepfit.learners"):
+    kind = registry.load("keepfit.learners", name)
+    assert not issubclass(kind, FineTune) or registry.from_plain(kind, registry.to_plain(kind())) == kind()
+print("torch" in sys.modules)
+"""
+    said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert said.strip() == "False"
+
+
 def test_numbers_of_any_size_are_predicted() -> None:
     """Millions with a spread of thousands, from inputs of other sizes, some missing."""
     random = np.random.default_rng(0)
