@@ -77,3 +77,13 @@ def explained(curves: tuple[Floats, Floats], values: tuple[Floats, Floats], weig
     slopes = np.linalg.solve(left @ designs[0] + 1e-3 * np.eye(left.shape[0]), left @ values[0])
     was, now = (side - columns @ slopes for side, columns in zip(values, designs, strict=True))
     return was, now
+
+
+def influence(curves: tuple[Floats, Floats]) -> Floats:
+    """How much the value of each row before counts in the mean expected of the rows after; about 1 together.
+
+    By the ridge regression of `explained`, which is linear in the values.
+    """
+    was, now = (np.column_stack([side, np.ones(len(side))]) for side in curves)
+    found: Floats = was @ np.linalg.solve(was.T @ was + 1e-3 * np.eye(was.shape[1]), now.mean(axis=0))
+    return found

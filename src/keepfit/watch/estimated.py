@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from keepfit.core.errors import DataInvalid
 from keepfit.watch.calibration import Calibration, calibrate
-from keepfit.watch.curves import explained, smooth
+from keepfit.watch.curves import explained, influence, smooth
 
 Floats = NDArray[np.float64]
 Samples = Mapping[str, NDArray[Any]]
@@ -112,15 +112,17 @@ def estimated_accuracy(
 def estimated_loss(before: Samples, loss: Floats, window: Samples) -> Estimate:
     """The mean loss to be expected of rows, by the losses of rows before with such inputs.
 
-    Direct loss estimation, for models that give no probabilities; inputs are taken one by one, along smooth curves.
+    Direct loss estimation, for models that give no probabilities; inputs are taken one by one, along smooth curves. The
+    error is that of the curves (White's, of unequal variances) and that of so few rows with such inputs.
     """
-    _require_rows(loss.size, next((values.size for values in window.values()), 0))
+    size = next((values.size for values in window.values()), 0)
+    _require_rows(loss.size, size)
     curves = smooth(before, window)
-    nothing = np.zeros((len(curves[1]), 1))
-    rest, short = explained(curves, (loss[:, None], nothing), np.ones(loss.size))
-    size = len(nothing)
-    error = float(rest.std()) * (1 / size + 1 / loss.size) ** 0.5
-    return Estimate("loss", float(-short.mean()), error, float(loss.mean()), loss.size, size, higher=False)
+    rest, _ = explained(curves, (loss[:, None], np.zeros((size, 1))), np.ones(loss.size))
+    squares, counts = rest[:, 0] ** 2, influence(curves)
+    noise = max(float(counts @ squares), 0.0) / size
+    error = (float(counts**2 @ squares) + noise) ** 0.5
+    return Estimate("loss", float(counts @ loss), error, float(loss.mean()), loss.size, size, higher=False)
 
 
 def _require(reference: Answers, truth: Floats, window: Answers) -> None:

@@ -46,7 +46,7 @@ def test_ranges() -> None:
     assert high > 0.0
     assert first.before == pytest.approx(0.1, abs=0.001)
     assert first.now == pytest.approx(((new >= low) & (new < high)).mean(), abs=0.002)
-    assert sum(one.now - one.before for one in parts(old, new, most=20)) == pytest.approx(0, abs=1e-9)
+    assert sum(one.before for one in parts(old, new, most=20)) <= 1 + 1e-9
 
 
 def test_times_are_times() -> None:
