@@ -1,4 +1,4 @@
-"""Named: what a command line says as one would write it in Python: `Replay(size=500)`, `mine.py:Halves`, `er`.
+"""Named: what a command line says as one would write it in Python: `Replay(rows=500)`, `mine.py:Halves`, `er`.
 
 Nothing of it is run but the constructors: arguments are literals, or such calls themselves.
 """
@@ -85,7 +85,7 @@ def _arguments(said: str, text: str, find: Find) -> dict[str, Any]:
     except SyntaxError as error:
         raise SpecInvalid(f"{said}: the arguments cannot be read ({error.msg}); write (parameter=value, …)") from error
     if not isinstance(call, ast.Call) or call.args:
-        raise SpecInvalid(f"{said}: arguments go by name, as in Replay(size=500)")
+        raise SpecInvalid(f"{said}: arguments go by name, as in Replay(rows=500)")
     return {str(one.arg): _value(one.value, said, find) for one in call.keywords}
 
 

@@ -26,7 +26,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.command()
 @click.argument("learners", nargs=-1)
 @click.option(
-    "--on", default="rotated-digits", show_default=True, metavar="SCENARIO", help="What is learnt, see below."
+    "--on", default="rotated-digits", show_default=True, metavar="SCENARIO", help="What is learnt, see above."
 )
 @click.option("--data", type=click.Path(path_type=Path), help="A folder in MNIST's format, or a file of rows.")
 @click.option("--label", default="", help="The label's column in a file of rows.")
@@ -40,7 +40,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 def bench(learners: tuple[str, ...], as_json: bool, html: Path | None, store: Path | None, **given: Any) -> None:
     """Try LEARNERS on a scenario, beside the naive and the joint baseline, and rank them.
 
-    LEARNERS are names (fine-tune, er, ewc), with parameters ("Replay(size=500)"), or of your own (mine.py:Halves).
+    LEARNERS are names (fine-tune, er, ewc), with parameters ("Replay(rows=500)"), or of your own (mine.py:Halves).
     SCENARIO is split, task, domain, rotated, permuted, blurry, recurring, data or time, with parameters if need be
     ("rotated(angles=(0, 90))"), of -digits, -mnist (with --data), or of the rows of --data.
 
