@@ -14,6 +14,7 @@ from keepfit.core import registry
 from keepfit.core.nouns import Learnt, Lesson
 from keepfit.core.protocols import Learner
 from keepfit.learn.learners.fine_tune import FineTune
+from keepfit.learn.learners.replay import Keep, Replay
 from keepfit.testing import check_learner
 
 
@@ -26,10 +27,14 @@ def deep_learners() -> list[Learner]:
             found.append(kind())
             bounded = any(field.name == "rows" for field in fields(kind))
             found += [kind(rows=60)] if bounded else []
-    return found
+    return [*found, Replay(rows=60, keep=Keep.BALANCED), Replay(rows=60, keep=Keep.HERDING)]
 
 
-@pytest.mark.parametrize("learner", deep_learners(), ids=lambda one: f"{type(one).__name__}-{getattr(one, 'rows', '')}")
+@pytest.mark.parametrize(
+    "learner",
+    deep_learners(),
+    ids=lambda one: f"{type(one).__name__}-{getattr(one, 'rows', '')}-{getattr(one, 'keep', '')}",
+)
 def test_laws(learner: Learner) -> None:
     """It repeats itself, leaves alone what it is given, keeps its bounds, and goes on where it was stopped."""
     check_learner(learner)

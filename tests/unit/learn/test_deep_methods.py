@@ -28,6 +28,7 @@ from keepfit.learn.learners.icarl import ICaRL
 from keepfit.learn.learners.lwf import LwF
 from keepfit.learn.learners.mas import MAS
 from keepfit.learn.learners.online_ewc import OnlineEWC
+from keepfit.learn.learners.replay import Keep, Replay
 from keepfit.learn.learners.si import SI
 
 CLASSES = (0, 1, 2, 3)
@@ -414,3 +415,12 @@ def test_greedy_balances_as_rows_come() -> None:
     assert np.bincount(codes[kept]).tolist() == [4, 4, 4, 4, 4]
     first = keeping.greedy(codes[:100], 0, 20, np.random.default_rng(1))
     assert np.bincount(codes[first]).tolist() == [10, 10]
+
+
+def test_rows_are_kept_as_asked() -> None:
+    """Balanced and herded memories have as many of each class as can be, by the enum's name or its word."""
+    for keep in (Keep.BALANCED, "balanced", Keep.HERDING, "herding"):
+        _, second = taught(Replay(rows=12, keep=keep), 1, 2)  # type: ignore[arg-type]  # a word on a command line
+        assert second.memory is not None
+        assert second.memory.rows is not None
+        assert np.bincount(second.memory.rows["_label"].to_pylist()).tolist() == [3, 3, 3, 3]

@@ -20,6 +20,7 @@ _KEYS = 10**9
 
 def selected(study: Study, keep: Keep, capacity: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The places of the rows kept and the key of each: a random number, or its rank in its class's herd."""
+    keep = Keep(keep)  # by its word as well
     if keep is Keep.HERDING:
         return herds(study, capacity)
     keys = np.concatenate([study.column("_key"), study.random(_KEYS).random(len(study.fresh))])
