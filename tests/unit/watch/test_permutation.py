@@ -64,7 +64,7 @@ def test_histograms_of_groups(kind: str) -> None:
 
 @pytest.mark.parametrize("detector", [Hellinger(), JensenShannon(), PSI(), ChiSquare()], ids=lambda d: type(d).__name__)
 def test_few_rows_in_many_cells(detector: Detector) -> None:
-    """Where a cell expects five rows, a p-value of 0.01 comes in at most 1.5 % of 1,500 halves, and a change is seen."""
+    """Where a cell expects five rows, p-values of 0.01 come in at most 1.5 % of 1,500 halves, and a change is seen."""
     rng = np.random.default_rng(4)
     names = np.array([f"v{i:02d}" for i in range(19)], dtype=object)
     p_values = [detector.score(*names[rng.integers(0, 19, (2, 100))]).p_value for _ in range(1500)]
