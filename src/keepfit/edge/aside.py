@@ -78,15 +78,15 @@ def _first_to_go(missing: list[str]) -> None:
 
 def last_in_line(missing: list[str]) -> str:
     """SCHED_IDLE, which gives way within microseconds; nice 19, which does not, where it is refused."""
+    refused = "the system did not grant it"
     if hasattr(os, "SCHED_IDLE"):
         try:
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         except OSError as error:
-            missing.append(f"SCHED_IDLE: {error.strerror}")
+            refused = error.strerror or refused
         if os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK == os.SCHED_IDLE:
             return "SCHED_IDLE"
-    else:
-        missing.append("SCHED_IDLE: only Linux has it")
+    missing.append(f"SCHED_IDLE: {refused}")
     return f"nice {os.nice(19 - os.nice(0))}"
 
 
