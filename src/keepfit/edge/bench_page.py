@@ -11,9 +11,10 @@ from keepfit.learn.accuracies import MEASURES
 from keepfit.loop.standings import COSTS, Benched, Standing
 
 _OWN = """
-.maps { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 16px; }
+.maps { display: grid; grid-template-columns: repeat(auto-fit, minmax(var(--map), 1fr)); gap: 16px; }
+.maps figure { margin: 0; }
 .map { width: auto; } .map caption { text-align: left; font-weight: 600; padding-bottom: 6px; }
-.map th { font-size: 12px; font-weight: 400; padding: 2px 6px; border: 0; }
+.map th { font-size: 12px; font-weight: 400; padding: 2px 6px; border: 0; white-space: nowrap; }
 .map td { text-align: right; padding: 4px 7px; border: 1px solid var(--card); }
 .map td.own { outline: 2px solid var(--ink); outline-offset: -3px; }
 dl { font-size: 14px; } dt { font-weight: 600; float: left; clear: left; width: 110px; } dd { margin: 0 0 4px 120px; }
@@ -53,10 +54,12 @@ def _row(one: Standing) -> str:
 
 
 def _maps(found: Benched) -> str:
+    width = min(960, 110 + 36 * len(found.experiences))  # of a map without a scroll bar
     drawn = "".join(f"<figure>{_map(one, found.experiences)}</figure>" for one in found.standings if one.matrix)
     return (
         '<h2>What was known when</h2><p class="soft">Accuracy in percent on the experience of the column, after the '
-        f'experience of the row was learnt. Framed: just learnt.</p><div class="maps">{drawn}</div>'
+        "experience of the row was learnt. Framed: just learnt.</p>"
+        f'<div class="maps" style="--map:{width}px">{drawn}</div>'
     )
 
 
@@ -82,6 +85,7 @@ def _cells(row: Sequence[float], place: int) -> str:
 
 
 def _words() -> str:
-    told = {name: words for name, (words, _) in MEASURES.items()} | COSTS
+    told = {name: words for name, (words, _) in MEASURES.items()}
+    told |= zip(HEADS[len(MEASURES) :], COSTS.values(), strict=True)
     lines = "".join(f"<dt>{escape(name)}</dt><dd>{escape(words)}</dd>" for name, words in told.items())
     return f"<h2>What the words mean</h2><dl>{lines}</dl>"
