@@ -278,3 +278,15 @@ def test_a_model_file_is_brought_to_a_running_service(project: Project) -> None:
     assert "outside" in shown
     assert "v2  Floor(auc)" in shown
     assert "the bundle is v2 of 'tumours' already" in project.command(*words).stderr
+
+
+def test_records_are_forgotten_by_command(project: Project) -> None:
+    """The command names the versions that learnt from a record, and the fact is there; nobody learnt from another."""
+    known = project.command("forget", "tumours", "--id", "tumour-001", "--reason", "she asked for it")
+    assert known.returncode == 0, known.stderr
+    assert known.stdout == "done: 0 remembered rows were taken out of 0 memories; v1 learnt from them\n"
+    assert "no version learnt" in project.command("forget", "tumours", "--id", "nobody").stdout
+    with Client.wait_for(project.places) as client:
+        told = client.facts("tumours", "Forgotten")
+    assert [fact["versions"] for fact in told] == [[1], []]
+    assert project.command("forget", "tumours").returncode == 2
