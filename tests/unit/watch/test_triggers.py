@@ -8,6 +8,8 @@ import pytest
 
 from keepfit.core.errors import SpecInvalid
 from keepfit.core.nouns import Decision, Finding, FindingKind, Pulse, Severity
+from keepfit.core.protocols import Trigger
+from keepfit.core.registry import from_plain, to_plain
 from keepfit.watch.triggers import AllOf, AnyOf, Cron, Decayed, Drifted, Every, Labels
 
 HOUR = timedelta(hours=1)
@@ -140,3 +142,14 @@ def test_any_and_all() -> None:
     assert AllOf((yes, no)).decide(one) == Decision(False, "12:00:00 of 13:00:00 passed since the last update")
     assert AllOf((yes, AnyOf((yes, no)))).decide(one).fire
     assert not AnyOf((no, AllOf((yes, no)))).decide(one).fire
+
+
+def test_what_was_stored_before_still_loads() -> None:
+    """Specifications name triggers by their entry points, wherever their classes live."""
+    plain = [
+        {"kind": "keepfit.triggers/Cron", "expression": "0 6 * * *", "tz": "UTC"},
+        {"kind": "keepfit.triggers/AllOf", "triggers": [{"kind": "keepfit.triggers/Labels", "count": 5}]},
+    ]
+    made = from_plain(tuple[Trigger, ...], plain)
+    assert made == (Cron("0 6 * * *"), AllOf((Labels(5),)))
+    assert to_plain(made) == plain
