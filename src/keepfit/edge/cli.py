@@ -30,8 +30,8 @@ _PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
 
 _ORDER = (
     "demo", "init", "apply", "up", "down", "status", "versions", "runs", "logs", "onboard", "bundle",
-    "serve", "swap", "promote", "abort", "rollback", "update", "approve", "profile", "schema", "check", "drift", "thresholds",
-    "replay", "forget", "interference", "bench", "experiments", "runner",
+    "serve", "swap", "promote", "abort", "rollback", "update", "approve", "profile", "schema", "check", "drift",
+    "thresholds", "replay", "forget", "interference", "bench", "experiments", "runner",
 )  # fmt: skip
 """The commands as somebody comes to need them; others follow."""
 

@@ -110,8 +110,8 @@ class Limits:
 class Capture:
     """The pages and the thread that empties them.
 
-    `sample` is the share that is recorded. A Capture that lets another go `first` takes nothing while that one is half full. The `listener` hears of
-    every exchange that is recorded, and of no other.
+    `sample` is the share that is recorded. A Capture that lets another go `first` takes nothing while that one is half
+    full. The `listener` hears of every exchange that is recorded, and of no other.
     """
 
     def __init__(
