@@ -89,7 +89,7 @@ def test_pieces_do_not_matter(seed: int) -> None:
 
 
 def test_what_comes_again_is_known() -> None:
-    """The same head with another body of that length is one entry; other lengths and traces are not mixed up with it."""
+    """The same head with another body of that length is one entry; other lengths are not mixed up with it."""
     heads = Heads()
     found, known = said([asked(b"one"), asked(b"two"), asked(b"three"), asked(b"six"), CLOSE], heads)
     assert known == 2
