@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.harness import ROOT, Line, Sample
-from keepfit.edge.replay_report import replayed
+from keepfit.edge.replay.report import replayed
 from keepfit.loop.replay import Replayed, Terms
 
 DATA = ROOT.parent / "shared" / "data"

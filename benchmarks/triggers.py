@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.harness import ROOT, Line, Sample, either
 from keepfit.data.read import read
-from keepfit.edge.compare_report import compare_file
+from keepfit.edge.replay.compared import compare_file
 from keepfit.loop.compare import Comparison, Entry
 from keepfit.loop.replay import Terms
 

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.harness import SHORT, Line, Sample, either
 from keepfit.core.clock import SystemClock
 from keepfit.core.registry import load, names
-from keepfit.edge.bench_asked import baselines, default_estimator
+from keepfit.edge.bench.asked import baselines, default_estimator
 from keepfit.learn.learners.fine_tune import FineTune
 from keepfit.learn.learners.replay import Replay
 from keepfit.learn.scenarios import ClassIncremental, Rotated, Scenario

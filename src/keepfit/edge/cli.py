@@ -215,7 +215,7 @@ def runner(arguments: tuple[str, ...]) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def replay(arguments: tuple[str, ...]) -> None:
     """Run the loop over history: keepfit replay SERVICE_FILE DATA."""
-    from keepfit.edge.replay_report import main as run
+    from keepfit.edge.replay.report import main as run
 
     sys.exit(run(list(arguments)))
 

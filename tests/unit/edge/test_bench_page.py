@@ -8,8 +8,8 @@ from math import nan
 
 from rich.console import Console
 
-from keepfit.edge.bench_page import page
-from keepfit.edge.bench_screen import table
+from keepfit.edge.bench.page import page
+from keepfit.edge.bench.screen import table
 from keepfit.learn.accuracies import Accuracies
 from keepfit.learn.walk import Cost, Walk
 from keepfit.loop.standings import Benched, Tried, standings

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from keepfit.core.errors import NotFound, SpecInvalid
-from keepfit.edge.bench_asked import SCENARIOS
+from keepfit.edge.bench.asked import SCENARIOS
 from keepfit.edge.named import learner_named, thing_named
 from keepfit.learn.learners import Refit, WarmStart
 from keepfit.learn.scenarios import ClassIncremental, Recurring, Rotated

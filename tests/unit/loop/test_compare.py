@@ -14,8 +14,8 @@ from sklearn.linear_model import LogisticRegression
 
 from keepfit.core.places import Places
 from keepfit.edge.apply import declared, specification_at
-from keepfit.edge.compare_report import compare_page, plain_comparison
 from keepfit.edge.declare.given import fitted
+from keepfit.edge.replay.compared import compare_page, plain_comparison
 from keepfit.loop.compare import Comparison, spread
 from keepfit.loop.contest import contest
 from keepfit.loop.hindsight import losses_by_model

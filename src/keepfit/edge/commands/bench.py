@@ -46,8 +46,8 @@ def bench(learners: tuple[str, ...], as_json: bool, html: Path | None, store: Pa
 
     Where this directory has a store, every run is recorded in it, and what has been run is not run again.
     """
-    from keepfit.edge.bench_asked import experiment_of
-    from keepfit.edge.bench_screen import live, show
+    from keepfit.edge.bench.asked import experiment_of
+    from keepfit.edge.bench.screen import live, show
 
     places = places_of(store)
     experiment = experiment_of(
@@ -57,7 +57,7 @@ def bench(learners: tuple[str, ...], as_json: bool, html: Path | None, store: Pa
     with _ledger(places) as ledger, live(quiet=as_json) as tell:
         found = _benched(experiment, ledger, given["workers"], tell)
     if html is not None:
-        from keepfit.edge.bench_page import page
+        from keepfit.edge.bench.page import page
 
         html.write_text(page(found), encoding="utf-8")
     if as_json:
@@ -77,7 +77,7 @@ def bench(learners: tuple[str, ...], as_json: bool, html: Path | None, store: Pa
 @stored
 def experiments(name: str | None, as_json: bool, store: Path | None) -> None:
     """Show what `keepfit bench` recorded: all experiments, or the one of that NAME."""
-    from keepfit.edge.bench_screen import show
+    from keepfit.edge.bench.screen import show
     from keepfit.loop.bench import experiments as recorded
     from keepfit.store.ledger import Ledger
 
@@ -125,7 +125,7 @@ def _deploy(experiment: Experiment, found: Benched, learners: tuple[str, ...], s
     """Give the service the best of the learners that were asked for; baselines that nobody named cannot win."""
     import getpass
 
-    from keepfit.edge.bench_deploy import deploy, winner
+    from keepfit.edge.bench.deploy import deploy, winner
 
     chosen = winner(experiment, found, learners)
     done = deploy(chosen, service, places, experiment=experiment.name, actor=getpass.getuser())

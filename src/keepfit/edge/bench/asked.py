@@ -1,4 +1,4 @@
-"""bench_asked: from the words of a command line to an Experiment."""
+"""From the words of a command line to an Experiment."""
 
 from __future__ import annotations
 

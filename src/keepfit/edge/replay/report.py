@@ -152,7 +152,7 @@ def command(
     Rows of DATA which are the service's first data are not replayed. With --compare the file declares several services,
     policies side by side, and each is replayed with every seed.
     """
-    from keepfit.edge.replay_page import page
+    from keepfit.edge.replay.page import page
 
     terms = Terms(
         chunk=given["chunk"],
@@ -179,7 +179,7 @@ def command(
 def _compare(
     file: Path, data: Path, terms: Terms, given: dict[str, Any], *, html: Path | None, json_: Path | None
 ) -> None:
-    from keepfit.edge.compare_report import (
+    from keepfit.edge.replay.compared import (
         compare_file,
         compare_page,
         comparison_costs,

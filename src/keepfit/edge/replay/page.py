@@ -1,4 +1,4 @@
-"""replay_page: a replay as one HTML file which needs nothing else; the same replay is the same bytes."""
+"""A replay as one HTML file which needs nothing else; the same replay is the same bytes."""
 
 from __future__ import annotations
 

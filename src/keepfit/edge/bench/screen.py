@@ -1,4 +1,4 @@
-"""bench_screen: standings on a terminal, growing while runs end."""
+"""Standings on a terminal, growing while runs end."""
 
 from __future__ import annotations
 

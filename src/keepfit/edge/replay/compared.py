@@ -14,7 +14,7 @@ from rich.table import Table
 
 from keepfit.core.places import Places
 from keepfit.core.registry import to_plain
-from keepfit.edge.replay_page import HEIGHT, LEFT, RIGHT, WIDTH, framed, ruled, svg, text, ticks
+from keepfit.edge.replay.page import HEIGHT, LEFT, RIGHT, WIDTH, framed, ruled, svg, text, ticks
 from keepfit.loop.compare import Comparison, Entry, Spread
 from keepfit.loop.contest import contest
 from keepfit.loop.replay import Terms

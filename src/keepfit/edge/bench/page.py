@@ -1,12 +1,12 @@
-"""bench_page: an experiment as one HTML file which needs nothing else: the standings, and a heat map per learner."""
+"""An experiment as one HTML file which needs nothing else: the standings, and a heat map per learner."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
 
-from keepfit.edge.bench_screen import HEADS, PROXY, cells
-from keepfit.edge.replay_page import STYLE
+from keepfit.edge.bench.screen import HEADS, PROXY, cells
+from keepfit.edge.replay.page import STYLE
 from keepfit.learn.accuracies import MEASURES
 from keepfit.loop.standings import COSTS, Benched, Standing
 

@@ -1,4 +1,4 @@
-"""bench_deploy: the learner that won becomes a Service's recipe, the same object by name, through the door of apply."""
+"""The learner that won becomes a Service's recipe, the same object by name, through the door of apply."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""keepfit replay: what it found, on the terminal and on a page; several policies beside each other."""
