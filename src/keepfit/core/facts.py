@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from keepfit.core.nouns import Conditions, Digest, Finding, Interference, Mark, Measurement, Outcome, Ruling, SlotName
 
@@ -26,15 +26,16 @@ def slot_name(slot: SlotName, major: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Fact:
-    """What happened, to which Service, when; `subject` is what one looks it up by."""
+    """What happened, to which Service, when; `about` names the field by which one looks it up."""
 
     service: str
     time: datetime
+    about: ClassVar[str] = ""
 
     @property
     def subject(self) -> str:
         """The thing the fact is about: a run key, an update id, a version number, a monitor's name."""
-        return ""
+        return str(getattr(self, self.about)) if self.about else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,7 @@ class Requested(Fact):
     Verdict, for `reason`.
     """
 
+    about = "id"
     id: str
     deed: str
     actor: str
@@ -71,23 +73,16 @@ class Requested(Fact):
     origin: str = ""
     records: tuple[str, ...] = ()
 
-    @property
-    def subject(self) -> str:
-        return self.id
-
 
 @dataclass(frozen=True, kw_only=True)
 class Answered(Fact):
     """A Requested deed was done or refused; `code` is the machine code of the runner's refusal."""
 
+    about = "request"
     request: str
     done: bool
     reason: str
     code: str = ""
-
-    @property
-    def subject(self) -> str:
-        return self.request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +101,7 @@ class UpdateOpened(Fact):
     is trained: that Bundle, which came from outside, is the candidate.
     """
 
+    about = "update"
     update: str
     reason: str
     parent: int
@@ -119,39 +115,29 @@ class UpdateOpened(Fact):
     bundle: Digest = ""
     origin: str = ""
 
-    @property
-    def subject(self) -> str:
-        return self.update
-
 
 @dataclass(frozen=True, kw_only=True)
 class UpdateClosed(Fact):
     """An update ended: `outcome` is `passed`, `held`, `refused`, `failed` or, for a confirmation, `confirmed`."""
 
+    about = "update"
     update: str
     outcome: str
     reason: str
     version: int = 0
-
-    @property
-    def subject(self) -> str:
-        return self.update
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunStarted(Fact):
     """One execution of one step began; `process` is the operating system's id of the worker."""
 
+    about = "key"
     key: Digest
     run: str
     step: str
     update: str
     process: int
     inputs: dict[str, Digest] = field(default_factory=dict)
-
-    @property
-    def subject(self) -> str:
-        return self.key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +148,7 @@ class RunFinished(Fact):
     stand still `yields` times, for `held` seconds together; `interference` is what it did to every Service's answers.
     """
 
+    about = "key"
     key: Digest
     run: str
     step: str
@@ -175,15 +162,12 @@ class RunFinished(Fact):
     held: float = 0.0
     interference: tuple[Interference, ...] = ()
 
-    @property
-    def subject(self) -> str:
-        return self.key
-
 
 @dataclass(frozen=True, kw_only=True)
 class RunFailed(Fact):
     """A Run ended badly; `code` is the error's machine code; the rest as in `RunFinished`."""
 
+    about = "key"
     key: Digest
     run: str
     step: str
@@ -195,10 +179,6 @@ class RunFailed(Fact):
     held: float = 0.0
     interference: tuple[Interference, ...] = ()
 
-    @property
-    def subject(self) -> str:
-        return self.key
-
 
 @dataclass(frozen=True, kw_only=True)
 class VersionRegistered(Fact):
@@ -208,6 +188,7 @@ class VersionRegistered(Fact):
     the Datasets it was given to learn from.
     """
 
+    about = "number"
     number: int
     digest: Digest
     parent: int
@@ -216,15 +197,12 @@ class VersionRegistered(Fact):
     memory: Digest = ""
     datasets: tuple[Digest, ...] = ()
 
-    @property
-    def subject(self) -> str:
-        return str(self.number)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Judged(Fact):
     """The Verdict on a Version, against which incumbent (0: none), with every gate's reasons."""
 
+    about = "version"
     version: int
     against: int
     outcome: Outcome
@@ -232,23 +210,16 @@ class Judged(Fact):
     evaluation: Digest
     update: str
 
-    @property
-    def subject(self) -> str:
-        return str(self.version)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Approved(Fact):
     """A person's recorded yes or no to a Version, with a reason."""
 
+    about = "version"
     version: int
     actor: str
     yes: bool
     reason: str
-
-    @property
-    def subject(self) -> str:
-        return str(self.version)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,6 +230,7 @@ class Swapped(Fact):
     of the requests, by the input `key`. `records` and `labels` are what the Stream held at that moment.
     """
 
+    about = "slot"
     slot: str
     before: int
     after: int
@@ -270,52 +242,39 @@ class Swapped(Fact):
     key: str = ""
     request: str = ""
 
-    @property
-    def subject(self) -> str:
-        return self.slot
-
 
 @dataclass(frozen=True, kw_only=True)
 class Quarantined(Fact):
     """A Version may not go live again without a person's approval."""
 
+    about = "version"
     version: int
     reason: str
     evaluation: Digest = ""
-
-    @property
-    def subject(self) -> str:
-        return str(self.version)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Watched(Fact):
     """A Monitor looked at records up to `records` (or labels up to `labels`) of the Stream."""
 
+    about = "monitor"
     monitor: str
     records: int
     labels: int
     measurements: tuple[Measurement, ...]
     findings: tuple[Finding, ...]
 
-    @property
-    def subject(self) -> str:
-        return self.monitor
-
 
 @dataclass(frozen=True, kw_only=True)
 class Marked(Fact):
     """The live `version` got a Mark `on` its labels, its records or both; the Stream held so many of them then."""
 
+    about = "version"
     version: int
     on: tuple[str, ...]
     records: int
     labels: int
     mark: Mark
-
-    @property
-    def subject(self) -> str:
-        return str(self.version)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -326,26 +285,20 @@ class Forgotten(Fact):
     nothing undoes: to be rid of that, train anew from scratch and let those Versions go.
     """
 
+    about = "request"
     request: str
     rows: int
     memories: dict[Digest, Digest]
     versions: tuple[int, ...]
-
-    @property
-    def subject(self) -> str:
-        return self.request
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failed(Fact):
     """Something in the background went wrong: a failure is a fact, never silence."""
 
+    about = "where"
     where: str
     reason: str
-
-    @property
-    def subject(self) -> str:
-        return self.where
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -357,6 +310,7 @@ class Experimented(Fact):
     cost; `code` and `reason` say why there is none.
     """
 
+    about = "key"
     experiment: str
     key: Digest
     name: str
@@ -368,10 +322,6 @@ class Experimented(Fact):
     result: dict[str, Any] = field(default_factory=dict)
     code: str = ""
     reason: str = ""
-
-    @property
-    def subject(self) -> str:
-        return self.key
 
 
 KINDS: dict[str, type[Fact]] = {
