@@ -234,6 +234,26 @@ def test_lwf_distils_the_old_classes_at_its_temperature() -> None:
     torch.testing.assert_close(method.loss(study, batch(list(range(8)))), wanted)
 
 
+def test_lwf_in_a_growing_head_is_a_mixture_among_the_classes_seen() -> None:
+    """van de Ven and Tolias: CE / k and (1 - 1/k) · T² · the mean over classes of what the parent says, 0 for new ones.
+
+    Unseen classes take no part in either; the divergence is the cross-entropy less the parent's own entropy.
+    """
+    (first,) = taught(LwF(grows=True), 1)
+    method = LwF(strength=0.5, temperature=3.0, grows=True)
+    study = begun(method, replace(lesson(2, classes=(2,)), parent=first.model))
+    with torch.no_grad():
+        study.vector += 0.1
+    places = torch.arange(8)
+    now, before = study.outputs(places)[:, :3], first.model.module_(study.x[places])[:, :2]
+    soft, answer = (before / 3).softmax(dim=1), (now / 3).log_softmax(dim=1)[:, :2]
+    distilled = 9 * (soft * (soft.log() - answer)).sum(dim=1).mean() / 3
+    wanted = functional.cross_entropy(now, study.y[places]) / 3 + (1 - 1 / 3) * 0.5 * distilled
+    found = method.loss(study, batch(list(range(8))))
+    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(gradient_of(study, found), gradient_of(study, wanted))
+
+
 def test_der_holds_remembered_rows_to_remembered_scores() -> None:
     """Buzzega et al., eq. 6 and 7: α · mean squared distance of scores, β · cross-entropy of other rows."""
     for method in (DER(rows=20, alpha=0.3), DERPlusPlus(rows=20, alpha=0.3, beta=0.7)):
