@@ -15,8 +15,9 @@ CORE = ROOT / "src" / "keepfit" / "core"
 
 
 def _classes(module: str) -> list[str]:
-    tree = ast.parse((CORE / f"{module}.py").read_text(encoding="utf-8"))
-    return [node.name for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    files = sorted((CORE / module).glob("*.py")) or [CORE / f"{module}.py"]
+    nodes = [node for path in files for node in ast.parse(path.read_text(encoding="utf-8")).body]
+    return [node.name for node in nodes if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
 
 
 @pytest.mark.parametrize("module", ["nouns", "facts", "service", "signature", "protocols", "places", "clock"])

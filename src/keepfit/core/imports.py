@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from typing import Any
 
@@ -27,6 +29,20 @@ def do_without(name: str) -> None:
     """
     if name not in sys.modules:
         sys.meta_path.insert(0, _Without(name))
+
+
+@contextmanager
+def without(name: str) -> Iterator[None]:
+    """Keep a package out for as long as this lasts."""
+    finder = _Without(name)
+    if name in sys.modules:
+        yield
+        return
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
 
 
 def stay_lean() -> None:

@@ -114,7 +114,7 @@ def test_peak_memory_is_seen_though_it_was_given_back(tmp_path: Path) -> None:
         pytest.skip("this system does not say how much memory a process held")
     experiences = Rotated((0, 90)).experiences(_examples(), 0)
     much, little = (walk(Glutton(size), _estimator(), experiences, seed=0, scratch=tmp_path) for size in (200, 0))
-    assert 200 * 2**20 <= much.cost.ram < 400 * 2**20
+    assert 190 * 2**20 <= much.cost.ram < 400 * 2**20  # of what is there already, a little is given back meanwhile
     assert little.cost.ram < 100 * 2**20
 
 

@@ -46,8 +46,6 @@ def settle(draft: Draft, wishes: Wishes, *, name: str, scratch: Path) -> Settled
     ask = Questions(wishes)
     table = rows_of(wishes.sample) if wishes.sample else None
     task = _task(draft, wishes)
-    if wishes.label and task is None:
-        ask.lacks(Missing("--task", f"what kind of label '{wishes.label}' is: binary, multiclass or regression"))
     signature = _read(wishes.signature) if wishes.signature else None
     draft, rows, notes = _inputs(draft, wishes, signature, table, ask)
     classes = wishes.classes or draft.classes or _seen(task, table, wishes.label)
@@ -76,6 +74,8 @@ def settle(draft: Draft, wishes: Wishes, *, name: str, scratch: Path) -> Settled
         licence=wishes.licence or draft.licence,
     )
     _check(bundle)
+    if wishes.label and task is None:
+        notes = (*notes, f"'{wishes.label}' is left aside; for labels to be taken, say what they are: --task")
     return Settled(bundle, _kept(rows, bundle, scratch) if rows is not None else draft.examples, notes, trial)
 
 

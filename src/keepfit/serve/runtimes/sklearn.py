@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keepfit.core.errors import MissingExtra, Refused
+from keepfit.core.imports import without
 from keepfit.core.nouns import Bundle
 from keepfit.core.protocols import Predictor
 from keepfit.serve.runtimes.estimators import answers_of
@@ -65,7 +66,8 @@ def open_skops(path: Path, bundle: Bundle) -> Predictor:
 
 def _opened(path: Path) -> Any:
     try:
-        from skops import io
+        with without("torch"):  # skops walks through all modules of scikit-learn, one of which would import it: seconds
+            from skops import io
     except ImportError as error:
         raise MissingExtra("skops", "sklearn") from error
     _check_size(path)
