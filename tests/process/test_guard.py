@@ -252,6 +252,7 @@ def test_a_worker_that_dies_changes_no_answer(runner: Served, tmp_path: Path) ->
     assert granted.cores
     assert lost.code == "lost"
     assert lost.granted == granted
+    assert lost.cpu_seconds > 0.0
     assert out.code in ("memory", "refused"), out.reason
     assert "1,073,741,824" in str(out.granted)
     assert asking.wrong == []

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import toys
+from keepfit.store.streams import Query
 from runners import Served, inference, served, wait
 
 ROW = {"amount": 1.5, "count": 3, "city": "Rome", "new": True}
@@ -93,7 +94,7 @@ def test_labels_are_accepted_at_once_after_the_answer(runner: Served) -> None:
     reply = runner.call("POST", "/labels", [{"id": "l1", "label": 1}, {"id": "l2", "label": 0}])
     assert (reply.status, reply.json) == (200, {"accepted": 2})
     assert runner.call("POST", "/labels", {"id": "l1", "label": 0}).json == {"accepted": 1}
-    labelled = runner.stream.read(labelled=True).to_pylist()
+    labelled = runner.stream.read(Query(labelled=True)).to_pylist()
     assert {row["_id"]: row["_label"] for row in labelled if row["_id"] in ("l1", "l2")} == {"l1": 0, "l2": 0}
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import toys
+from keepfit.store.streams import Query
 from runners import Served, inference, served, wait
 
 INFER = "/v2/models/toy/infer"
@@ -75,7 +76,7 @@ def test_what_was_captured_before_a_kill_is_kept(tmp_path: Path) -> None:
         assert runner.call("POST", "/labels", {"id": "a", "label": 0}).status == 200
         runner.call("POST", "/predict", [ROW | {"_id": "b"}])
         wait(lambda: all(runner.stream.known(["a", "b"])))
-        (row,) = runner.stream.read(labelled=True).to_pylist()
+        (row,) = runner.stream.read(Query(labelled=True)).to_pylist()
         assert (row["_id"], row["_label"]) == ("a", 0)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from keepfit.core.facts import Decided
 from keepfit.store.ledger import Ledger
-from keepfit.store.streams import LabelWriter, SegmentWriter, Stream
+from keepfit.store.streams import LabelWriter, Query, SegmentWriter, Stream
 from process.mortal_store import START, batch
 
 SECONDS = float(os.environ.get("KEEPFIT_LEDGER_SECONDS", "3"))
@@ -42,7 +42,7 @@ def note(line: str, records: set[int], labels: set[int]) -> None:
 def watch(stream: Stream, records: set[int], labels: set[int]) -> None:
     """While others append, seal and compact: what they said is safe is read, and nothing is counted twice."""
     before = stream.counts()
-    read = stream.read(columns=["_id", "_label"]).to_pylist()
+    read = stream.read(Query(columns=["_id", "_label"])).to_pylist()
     after = stream.counts()
     assert records <= {int(row["_id"][1:]) for row in read}
     assert labels <= {row["_label"] for row in read}
@@ -70,16 +70,16 @@ def test_killed_writers_lose_nothing_they_acknowledged(tmp_path: Path) -> None:
             for line in writer.stdout:  # what it had said before it died
                 note(line, records, labels)
         first = max(records) + 10
-    there = {int(id[1:]) for id in stream.read(columns=["_id"])["_id"].to_pylist()}
+    there = {int(id[1:]) for id in stream.read(Query(columns=["_id"]))["_id"].to_pylist()}
     assert records <= there
     assert stream.counts().records == len(there), "a record is there twice"
-    told = stream.read(labelled=True, columns=["_id", "_label"]).to_pylist()
+    told = stream.read(Query(labelled=True, columns=["_id", "_label"])).to_pylist()
     assert all(row["_id"] == f"r{row['_label']}" for row in told)
     assert labels <= {row["_label"] for row in told}
     SegmentWriter(tmp_path, "w").close()
     LabelWriter(tmp_path, "w").close()
     assert not list(tmp_path.rglob("*.open"))
-    assert stream.read(columns=["_id"]).num_rows == len(there) == stream.counts().records
+    assert stream.read(Query(columns=["_id"])).num_rows == len(there) == stream.counts().records
 
 
 @pytest.fixture(scope="module")

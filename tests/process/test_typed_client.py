@@ -15,6 +15,7 @@ import javascript
 import toys
 from keepfit.serve.wire.descriptors import Proto, classes, proto_of
 from keepfit.serve.wire.typed import to_json
+from keepfit.store.streams import Query
 from runners import Reply, Served, served, wait
 
 METHODS = "/model/methods/"
@@ -132,7 +133,7 @@ def test_typed_records_are_kept_and_labelled(runner: Served, client: Client) -> 
     id = reply.json["_id"]
     assert runner.call("POST", "/labels", {"id": id, "label": 1}).status == 200
     wait(lambda: all(runner.stream.known([id])))
-    kept = next(row for row in runner.stream.read(labelled=True).to_pylist() if row["_id"] == id)
+    kept = next(row for row in runner.stream.read(Query(labelled=True)).to_pylist() if row["_id"] == id)
     assert (kept["city"], kept["count"], kept["_label"]) == ("Rome", 3, 1)
 
 

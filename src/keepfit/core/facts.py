@@ -165,7 +165,10 @@ class RunFinished(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class RunFailed(Fact):
-    """A Run ended badly; `code` is the error's machine code; the rest as in `RunFinished`."""
+    """A Run ended badly; `code` is the error's machine code; the rest as in `RunFinished`.
+
+    Of a worker that vanished `cpu_seconds` are what the system counted, 0 where it could not be asked any more.
+    """
 
     about = "key"
     key: Digest
@@ -174,6 +177,8 @@ class RunFailed(Fact):
     update: str
     code: str
     reason: str
+    cpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
     granted: Conditions | str = ""
     yields: int = 0
     held: float = 0.0

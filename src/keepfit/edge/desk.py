@@ -348,6 +348,5 @@ def _run(
                 result=ended.result,
             )
         case RunFailed():
-            return replace(
-                common, state="failed", seconds=(ended.time - started.time).total_seconds(), reason=ended.reason
-            )
+            seconds = ended.wall_seconds or (ended.time - started.time).total_seconds()
+            return replace(common, state="failed", seconds=seconds, cpu_seconds=ended.cpu_seconds, reason=ended.reason)

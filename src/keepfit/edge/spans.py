@@ -10,7 +10,7 @@ import pyarrow as pa
 from keepfit.core.errors import DataInvalid, NotFound
 from keepfit.core.places import Places
 from keepfit.data.scan import Scan
-from keepfit.store.streams import Stream
+from keepfit.store.streams import Query, Stream
 
 _PIECES = 64  # a Span is read in so many intervals at most: memory, not files, is what there is little of
 _SHORTEST = timedelta(hours=1)
@@ -30,10 +30,10 @@ def scan_span(places: Places, service: str, ends: tuple[str, str] | None) -> Sca
     def batches() -> Iterator[pa.RecordBatch]:
         at = start
         while at < end:
-            yield from stream.read(start=at, end=min(at + step, end)).to_batches()
+            yield from stream.read(Query(start=at, end=min(at + step, end))).to_batches()
             at += step
 
-    return Scan(stream.read(start=start, end=start).schema, batches)
+    return Scan(stream.read(Query(start=start, end=start)).schema, batches)
 
 
 def _time(text: str) -> datetime:

@@ -56,6 +56,10 @@ class Walk:
     accuracies: Accuracies
     cost: Cost
 
+    def delayed(self, delay: int) -> Walk:
+        """The same, as it is told where labels come so many experiences late."""
+        return replace(self, accuracies=replace(self.accuracies, delay=delay))
+
 
 def walk(
     learner: Learner,
@@ -65,7 +69,6 @@ def walk(
     seed: int,
     scratch: Path,
     together: bool = False,
-    delay: int = 0,
 ) -> Walk:
     """Learn the experiences one after the other, and ask about all of them after each.
 
@@ -98,7 +101,7 @@ def walk(
     ram = max(0, _peak() - before)
     chance = tuple(1 / len(one.within or classes) for one in experiences)
     cost = Cost(spent, cpu, ram, len(pickle.dumps(state.model, protocol=5)), kept)
-    return Walk(Accuracies(tuple(rows), chance, delay), cost)
+    return Walk(Accuracies(tuple(rows), chance), cost)
 
 
 def _told(one: Experience, heads: str | None) -> Experience:

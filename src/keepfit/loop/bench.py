@@ -162,15 +162,15 @@ def _modules(experiment: Experiment) -> tuple[str, ...]:
 def _walked(run: _Run) -> Walk:
     experiment = run.experiment
     with TemporaryDirectory(prefix="keepfit-bench-") as scratch:
-        return walk(
+        walked = walk(
             run.contender.learner,
             experiment.estimator,
             experiment.scenario.experiences(experiment.examples, run.seed),
             seed=run.seed,
             scratch=Path(scratch),
             together=run.contender.together,
-            delay=delay_of(experiment.scenario),
         )
+    return walked.delayed(delay_of(experiment.scenario))
 
 
 def _tried(run: _Run, ended: Walk | KeepfitError) -> Tried:

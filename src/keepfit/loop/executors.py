@@ -70,6 +70,7 @@ class ProcessExecutor:
     def __init__(self, places: Places) -> None:
         self._places = places
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._spent: dict[str, float] = {}
 
     def start(self, run: str, work: Work) -> int:
         """Write the request, start the worker with its output in the Run's log."""
@@ -92,15 +93,18 @@ class ProcessExecutor:
         folder = self._places.run(run)
         _leave_group(folder)
         reason = f"the worker (process {process}) ended without a result"
-        lost = Ended(code="lost", reason=reason, granted=read_granted(folder) or "")
+        spent = self._spent.pop(run, 0.0)
+        lost = Ended(code="lost", reason=reason, granted=read_granted(folder) or "", cpu_seconds=spent)
         return read_result(folder) or lost
 
     def is_alive(self, run: str, process: int) -> bool:
         """Whether the worker of a Run, whoever started it, is still there."""
         child = self._children.get(run)
         if child is not None:
-            if child.poll() is None:
+            if not _has_ended(child.pid):
                 return True
+            self._spent[run] = _cpu_seconds(child.pid)  # before it is waited for: then nobody knows any more
+            child.wait()
             del self._children[run]
             return False
         try:
@@ -124,6 +128,20 @@ class ProcessExecutor:
         for child in self._children.values():
             _reap(child)
         self._children.clear()
+
+
+def _has_ended(child: int) -> bool:
+    """Whether a child has ended; it is left to be waited for."""
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _cpu_seconds(process: int) -> float:
+    """What a process and those it waited for have had of processors, as long as nobody waited for it; else 0."""
+    try:
+        counted = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[11:15]
+    except OSError:
+        return 0.0
+    return sum(map(int, counted)) / os.sysconf("SC_CLK_TCK")
 
 
 def signalled(process: int, *numbers: signal.Signals) -> None:
@@ -196,7 +214,8 @@ class Inline:
             spent = self._cpu_clock() - began
             self._ended[run] = Ended(outputs=made.outputs, result=made.result, cpu_seconds=spent, wall_seconds=spent)
         except KeepfitError as error:
-            self._ended[run] = Ended(code=error.code, reason=str(error))
+            spent = self._cpu_clock() - began
+            self._ended[run] = Ended(code=error.code, reason=str(error), cpu_seconds=spent, wall_seconds=spent)
         return os.getpid()
 
     def poll(self, run: str, process: int) -> Ended | None:

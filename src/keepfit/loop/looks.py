@@ -25,6 +25,7 @@ from keepfit.core.service import Monitor
 from keepfit.loop.beside import explained, losses_of, watch_expected, watch_records
 from keepfit.loop.pipeline import Made
 from keepfit.loop.workplace import Workplace, values_of
+from keepfit.store.streams import Query
 from keepfit.watch.monitor import Looked, watch
 from keepfit.watch.seasons import MOST, matched, told
 
@@ -116,7 +117,7 @@ def _seasonal(place: Workplace, monitor: Monitor) -> tuple[pa.Table, pa.Table, s
     turn = _SEASONS[monitor.season]
     back = 2 * MOST * turn * (1 + (last - first) // turn)
     version = place.work.parameters["version"] if monitor.on is Subject.OUTPUT else None
-    earlier = place.stream.read(start=first - back, end=first, version=version)
+    earlier = place.stream.read(Query(start=first - back, end=first, version=version))
     kept = matched(values_of(earlier[RECORD_TIME]), times, monitor.season, monitor.tz)
     return earlier.take(pa.array(kept)), window, told(times, monitor.season, monitor.tz)
 
@@ -127,7 +128,7 @@ def _recent(place: Workplace, monitor: Monitor, *, since: str | None = "", spans
     last = None if window.rows is None else window.rows * spans
     version = place.work.parameters["version"] if monitor.on in (Subject.OUTPUT, Subject.QUALITY) else None
     start = None if since is None else datetime.fromisoformat(since or place.work.parameters["since"])
-    rows = place.stream.read(start=start, last=last, version=version)
+    rows = place.stream.read(Query(start=start, last=last, version=version))
     if window.time is not None and rows.num_rows:
         oldest = pc.subtract(pc.max(rows[RECORD_TIME]), pa.scalar(window.time * spans))
         rows = rows.filter(pc.greater(rows[RECORD_TIME], oldest))
@@ -142,7 +143,9 @@ def _losses(place: Workplace, monitor: Monitor, bundle: Bundle) -> Looked:
     """The live Version's loss per label, in order of arrival, beside its loss at release."""
     parameters = place.work.parameters
     since = datetime.fromisoformat(parameters["since"])
-    rows = place.stream.read(labelled=True, version=parameters["version"], order="label", last=monitor.window.rows)
+    rows = place.stream.read(
+        Query(labelled=True, version=parameters["version"], order="label", last=monitor.window.rows)
+    )
     rows = rows.filter(pc.greater_equal(rows[LABEL_TIME], pa.scalar(since, rows.schema.field(LABEL_TIME).type)))
     lost = losses_of(place, bundle, rows)
     if "losses" in place.work.inputs:

@@ -20,6 +20,7 @@ from keepfit.judge import bootstrap
 from keepfit.judge.metrics import METRICS, default, outputs_of, score
 from keepfit.loop.pipeline import Made
 from keepfit.loop.workplace import Workplace, values_of
+from keepfit.store.streams import Query
 
 MOST = 10_000
 """Records whose probabilities are read for a promise: the newest ones."""
@@ -39,7 +40,9 @@ def _performance(place: Workplace, since: datetime, fresh: int) -> dict[str, flo
     """The Service's metric, and the accuracy, on the labels that came since; at most `fresh` of them."""
     parameters, specification = place.work.parameters, place.specification
     as_of = datetime.fromisoformat(parameters["as_of"])
-    rows = place.stream.read(labelled=True, as_of=as_of, version=parameters["version"], order="label", last=fresh)
+    rows = place.stream.read(
+        Query(labelled=True, as_of=as_of, version=parameters["version"], order="label", last=fresh)
+    )
     begin = pa.scalar(since, rows.schema.field(LABEL_TIME).type)
     rows = rows.filter(pc.greater(rows[LABEL_TIME], begin))
     if not rows.num_rows:
@@ -62,7 +65,7 @@ def _promises(place: Workplace, since: datetime, fresh: int) -> dict[str, float]
     if not names:
         return {}
     version = place.work.parameters["version"]
-    rows = place.stream.read(start=since, version=version, last=min(MOST, fresh), columns=names)
+    rows = place.stream.read(Query(start=since, version=version, last=min(MOST, fresh), columns=names))
     both = {"promise": rows, "released": _reference(directory, names)}
     promised = {key: promise(table, place.specification) for key, table in both.items() if table.num_rows}
     return promised if len(promised) == len(both) else {}

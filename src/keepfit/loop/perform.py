@@ -218,17 +218,11 @@ def settle(started: RunStarted, ended: Ended, hands: Hands) -> tuple[Fact, ...]:
     """The facts of an ended Run: finished or failed, and what a look of Monitors saw."""
     now = hands.clock.now()
     common: dict[str, Any] = {name: getattr(started, name) for name in ("service", "key", "run", "step", "update")}
-    common |= {name: getattr(ended, name) for name in ("granted", "yields", "held", "interference")}
+    spent = ("cpu_seconds", "wall_seconds", "granted", "yields", "held", "interference")
+    common |= {name: getattr(ended, name) for name in spent}
     if ended.code:
         return (RunFailed(**common, time=now, code=ended.code, reason=ended.reason),)
-    finished = RunFinished(
-        **common,
-        time=now,
-        outputs=ended.outputs,
-        result=ended.result,
-        cpu_seconds=ended.cpu_seconds,
-        wall_seconds=ended.wall_seconds,
-    )
+    finished = RunFinished(**common, time=now, outputs=ended.outputs, result=ended.result)
     looks, marks = ended.result.get("looks", ()), ended.result.get("marks", ())
     seen = (_seen(Watched, look, started.service, now) for look in looks)
     marked = (_seen(Marked, mark, started.service, now) for mark in marks)

@@ -266,6 +266,7 @@ def _fold_update(situation: Situation, fact: Fact) -> Situation:
             return _progress(situation, fact.update, running=None, failed=None, lost=0, done=done)
         case RunFailed():
             lost = (situation.update.lost if situation.update else 0) + (fact.code == "lost")
+            situation = replace(situation, spent=situation.spent + fact.cpu_seconds)
             return _progress(situation, fact.update, running=None, failed=fact, lost=lost)
         case _:
             return situation

@@ -47,6 +47,7 @@ from keepfit.loop.pipeline import Made, Work
 from keepfit.loop.workplace import Workplace, values_of
 from keepfit.serve.loading import load, rehearse
 from keepfit.serve.wire import to_columns
+from keepfit.store.streams import Query
 
 UNDECLARED = (Contract(), Golden(), Better())
 """The gates of a Service that declares none: only what is surely better goes live."""
@@ -70,7 +71,7 @@ def freeze(place: Workplace) -> Made:
     if parameters["answered_by"]:
         return _freeze_answers(place, as_of)
     columns = [RECORD_ID, RECORD_TIME, *parameters["columns"], LABEL]
-    labelled = place.stream.read(as_of=as_of, labelled=True)
+    labelled = place.stream.read(Query(as_of=as_of, labelled=True))
     arrived = labelled.select(columns) if labelled.num_rows else None
     if "given" in place.work.inputs:
         train = _kept(place.table("given").select(columns), parameters)
@@ -87,7 +88,7 @@ def freeze(place: Workplace) -> Made:
 
 
 def _freeze_answers(place: Workplace, as_of: datetime) -> Made:
-    answered = place.stream.read(as_of=as_of, labelled=True, version=place.work.parameters["answered_by"])
+    answered = place.stream.read(Query(as_of=as_of, labelled=True, version=place.work.parameters["answered_by"]))
     if not answered.num_rows:
         return Made({}, {"short": "no label has arrived for an answer of this version yet"})
     return Made({"holdout": place.keep(answered)}, {"holdout": answered.num_rows, **_extent(answered)})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -21,21 +23,51 @@ Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 _LABEL_COLUMNS = (LABEL, LABEL_TIME)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BARE = pa.schema([(RECORD_ID, pa.string()), (RECORD_TIME, TIME), (RECORD_VERSION, pa.int32())])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Query:
-    """Which rows of a Stream, in which order; times in µs since 1970."""
+    """Which Records of a Stream, in which order: those of [start, end) with the Labels received up to `as_of`.
+
+    None means no bound. `labelled` leaves out Records without a Label; `version` those which another Version answered;
+    `last` keeps the last rows in the order, which is by (record time, id) or, of labelled ones, by (label time, id).
+    """
+
+    start: datetime | None = None
+    end: datetime | None = None
+    as_of: datetime | None = None
+    labelled: bool = False
+    version: int | None = None
+    last: int | None = None
+    order: Literal["record", "label"] = "record"
+    columns: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A Query with its times in µs since 1970."""
 
     start: int | None
     end: int | None
-    as_of: int | None
     labelled: bool
     version: int | None
     last: int | None
     by_label: bool
     columns: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, query: Query) -> _Asked:
+        by_label = query.order == "label"
+        columns = None if query.columns is None else tuple(query.columns)
+        start, end = micros_of(query.start), micros_of(query.end)
+        return cls(start, end, query.labelled or by_label, query.version, query.last, by_label, columns)
+
+
+def micros_of(moment: datetime | None) -> int | None:
+    """A moment in µs since 1970."""
+    return None if moment is None else (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 # --- records --------------------------------------------------------------------------------------------------------
@@ -61,8 +93,9 @@ Labels = Callable[[pa.Array | None], pa.Table]
 """Gives the Labels in force, of these ids or of all."""
 
 
-def joined(pieces: Sequence[Piece], labels: Labels, query: Query) -> pa.Table:
+def joined(pieces: Sequence[Piece], labels: Labels, asked: Query) -> pa.Table:
     """The Records a Query asks for, with their Labels."""
+    query = _Asked.of(asked)
     schema = unified([piece.schema for piece in pieces if piece.schema] or [_BARE])
     pieces = [piece for piece in pieces if query.end is None or piece.first < query.end]
     if query.last is None or query.labelled:
@@ -76,7 +109,7 @@ def joined(pieces: Sequence[Piece], labels: Labels, query: Query) -> pa.Table:
         wanted *= 4
 
 
-def _horizon(pieces: Sequence[Piece], query: Query, wanted: int) -> int | None:
+def _horizon(pieces: Sequence[Piece], query: _Asked, wanted: int) -> int | None:
     """The time since which there are at least `wanted` candidates; the Query's own start where there are fewer."""
     columns = (RECORD_TIME,) if query.version is None else (RECORD_TIME, RECORD_VERSION)
     rows = stacked(pieces, columns, schema=_BARE)
@@ -87,7 +120,7 @@ def _horizon(pieces: Sequence[Piece], query: Query, wanted: int) -> int | None:
     return int(np.partition(times, len(times) - wanted)[len(times) - wanted])
 
 
-def _joined(pieces: Sequence[Piece], labels: Labels, query: Query, schema: pa.Schema) -> pa.Table:
+def _joined(pieces: Sequence[Piece], labels: Labels, query: _Asked, schema: pa.Schema) -> pa.Table:
     inside = [piece for piece in pieces if query.start is None or piece.last >= query.start]
     before = [piece for piece in pieces if query.start is not None and piece.last < query.start]
     found = _selected(inside, before, query)
@@ -105,11 +138,11 @@ def _joined(pieces: Sequence[Piece], labels: Labels, query: Query, schema: pa.Sc
     return _dressed(found, inside, told, schema=schema, columns=query.columns)
 
 
-def _asks_for_labels(query: Query) -> bool:
+def _asks_for_labels(query: _Asked) -> bool:
     return query.columns is None or any(name in query.columns for name in _LABEL_COLUMNS)
 
 
-def _selected(inside: Sequence[Piece], before: Sequence[Piece], query: Query) -> _Found:
+def _selected(inside: Sequence[Piece], before: Sequence[Piece], query: _Asked) -> _Found:
     """The rows of the interval, one for each id, which the Query's Version answered."""
     keys = (RECORD_ID, RECORD_TIME) if query.version is None else (RECORD_ID, RECORD_TIME, RECORD_VERSION)
     rows = stacked(inside, keys, schema=_BARE)
@@ -121,7 +154,7 @@ def _selected(inside: Sequence[Piece], before: Sequence[Piece], query: Query) ->
     return found.keep(_answered(rows, query)[found.at])
 
 
-def _inside(times: Rows, query: Query) -> Mask:
+def _inside(times: Rows, query: _Asked) -> Mask:
     mask = np.ones(len(times), np.bool_)
     if query.start is not None:
         mask &= times >= query.start
@@ -130,7 +163,7 @@ def _inside(times: Rows, query: Query) -> Mask:
     return mask
 
 
-def _answered(rows: pa.Table, query: Query) -> Mask:
+def _answered(rows: pa.Table, query: _Asked) -> Mask:
     if query.version is None:
         return np.ones(rows.num_rows, np.bool_)
     return np.asarray(one(pc.fill_null(pc.equal(rows[RECORD_VERSION], query.version), False)), np.bool_)
@@ -177,7 +210,7 @@ def _ordered(found: _Found, times: Rows | None = None) -> _Found:
     return found.take(np.asarray(order, np.int64))
 
 
-def _latest(found: _Found, query: Query) -> _Found:
+def _latest(found: _Found, query: _Asked) -> _Found:
     if query.last is None or query.last >= len(found.at):
         return found
     return found.take(np.arange(len(found.at) - query.last, len(found.at)))

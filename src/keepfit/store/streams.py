@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +15,10 @@ from keepfit.store import segments
 from keepfit.store.compaction import compact
 from keepfit.store.labels import in_force
 from keepfit.store.logs import Distinct, Log, Piece
-from keepfit.store.reading import Query, joined
+from keepfit.store.reading import Query, joined, micros_of
 from keepfit.store.writers import LABELS, RECORDS, LabelWriter, SegmentWriter
 
-__all__ = ["Counts", "LabelWriter", "SegmentWriter", "Stream"]
+__all__ = ["Counts", "LabelWriter", "Query", "SegmentWriter", "Stream"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -54,37 +53,16 @@ class Stream:
         hashes = segments.hash_ids(pa.array(ids, pa.string()))
         return self._records.consistently(lambda pieces: _known(pieces, hashes))
 
-    def read(
-        self,
-        *,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        as_of: datetime | None = None,
-        labelled: bool = False,
-        version: int | None = None,
-        last: int | None = None,
-        order: Literal["record", "label"] = "record",
-        columns: Sequence[str] | None = None,
-    ) -> pa.Table:
-        """The Records of [start, end) with the Labels received up to `as_of` (all, when None).
+    def read(self, query: Query = Query()) -> pa.Table:
+        """The Records that a Query asks for (all, by default), with their Labels.
 
         Of several Records with one id the earliest counts, of several Labels the latest; the same Label sent again
-        changes nothing. `labelled` leaves out Records without one; `version` those which another Version answered;
-        `last` keeps the last rows in the order, by (record time, id) or, of labelled ones, (label time, id).
+        changes nothing.
         """
-        query = Query(
-            start=_micros(start),
-            end=_micros(end),
-            as_of=_micros(as_of),
-            labelled=labelled or order == "label",
-            version=version,
-            last=last,
-            by_label=order == "label",
-            columns=None if columns is None else tuple(columns),
-        )
+        as_of = micros_of(query.as_of)
 
         def labels(ids: pa.Array | None) -> pa.Table:
-            return self._labels.consistently(lambda pieces: in_force(pieces, as_of=query.as_of, ids=ids))
+            return self._labels.consistently(lambda pieces: in_force(pieces, as_of=as_of, ids=ids))
 
         return self._records.consistently(lambda pieces: joined(pieces, labels, query))
 
@@ -105,10 +83,6 @@ def _known(pieces: Sequence[Piece], hashes: segments.Hashes) -> list[bool]:
     for piece in pieces:
         known |= piece.contains(hashes)
     return [bool(one) for one in known]
-
-
-def _micros(moment: datetime | None) -> int | None:
-    return None if moment is None else (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def _moment(micros: int) -> datetime:

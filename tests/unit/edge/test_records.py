@@ -31,7 +31,7 @@ from keepfit.loop.targets import Local
 from keepfit.serve.events import told
 from keepfit.serve.forms import Form, Together
 from keepfit.store.ledger import Ledger
-from keepfit.store.streams import SegmentWriter, Stream
+from keepfit.store.streams import Query, SegmentWriter, Stream
 
 NOW = datetime(2013, 2, 1, tzinfo=UTC)
 SERVICE = """\
@@ -442,7 +442,7 @@ def test_labels_follow(elsewhere: Elsewhere) -> None:
     status, told = label({"id": "l:0", "label": "no"}, {"id": "nobody", "label": "no"})
     assert (status, told["code"]) == (404, "unknown_record")
     assert label({"id": "l:0", "label": "maybe"})[1]["code"] == "label_wrong_type"
-    labelled = elsewhere.stream.read(labelled=True).to_pylist()
+    labelled = elsewhere.stream.read(Query(labelled=True)).to_pylist()
     assert {row["_id"]: row["_label"] for row in labelled} == {"l:0": "yes", "l:1": "yes"}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from keepfit.core.errors import Refused, SpecInvalid
@@ -217,6 +218,21 @@ def test_auto_refuses_another_field_of_competitors() -> None:
     with pytest.raises(Refused, match="in this recipe Refit, Refit") as refused:
         Auto(competitors=(Refit(), Refit(newest=5))).learn(None, Lesson(X=X, y=y, memory=made.memory))
     assert refused.value.code == "memory_of_another_learner"
+
+
+class Hoarder:
+    """Remembers Records."""
+
+    def learn(self, estimator: Any, lesson: Lesson) -> Learnt:
+        return Learnt(estimator.fit(lesson.X, lesson.y), Memory("Hoarder", pa.table({"_id": ["a"]})))
+
+
+@pytest.mark.parametrize("learner", [Auto(competitors=(Hoarder(),)), Reuse(otherwise=Hoarder())])
+def test_who_remembers_records_is_no_part_of_another(learner: Learner) -> None:
+    """Inside another's memory a person's Records could not be found again, so the update is refused and says so."""
+    X, y = stream(2)
+    with pytest.raises(Refused, match="Hoarder remembers Records and cannot be part of another learner; use it alone"):
+        learner.learn(LogisticRegression(), Lesson(X=X, y=y, classes=(0, 1)))
 
 
 def test_reuse_refuses_the_memory_of_another_learner_inside() -> None:

@@ -15,7 +15,7 @@ from keepfit.edge.declare.given import fitted
 from keepfit.loop.replay import Replayed, Terms, replay
 from keepfit.store.blobs import Trees
 from keepfit.store.ledger import Ledger
-from keepfit.store.streams import Stream
+from keepfit.store.streams import Query, Stream
 
 FILE = """
 from keepfit import Recipe, Rollout, Service, Window, gates, triggers
@@ -71,7 +71,7 @@ def test_a_promise_is_what_probabilities_say(played: tuple[Places, Replayed]) ->
     places, _ = played
     ledger = Ledger(places.ledger)
     one = next(one for one in marks(places) if "records" in one.on)
-    rows = Stream(places.stream("marked")).read(version=one.version)
+    rows = Stream(places.stream("marked")).read(Query(version=one.version))
     chances = rows["_out_probability"].to_numpy()[:200]
     assert one.records == 200
     assert one.mark.promise == pytest.approx(np.maximum(chances, 1 - chances).mean())

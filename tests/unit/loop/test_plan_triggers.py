@@ -16,7 +16,7 @@ from keepfit.loop.plan import plan
 from keepfit.loop.pulse import pulse_of
 from keepfit.loop.situation import Situation, at
 from keepfit.watch.triggers import AnyOf, Drifted, Estimated, Every, Labels, Threshold
-from situations import LIVE, NOW, S, after, finished, judged, opened, specification, swapped, version, wish
+from situations import LIVE, NOW, S, after, failed, finished, judged, opened, specification, swapped, version, wish
 
 HOUR = timedelta(hours=1)
 MOVED = Finding("x", FindingKind.DRIFT, Severity.WARNING, 0.4, 0.1, "x moved")
@@ -109,18 +109,28 @@ def test_marks_of_the_version_that_may_go_say_nothing_of_the_next() -> None:
 
 
 def test_the_pulse() -> None:
-    """Expectation, costs, releases and waiting come from facts alone."""
+    """Expectation, costs (those of Runs that failed, too), releases and waiting come from facts alone."""
     measures = {"measures": {"auc of all": 0.8, "accuracy of all": 0.9}}
     evaluated = finished("evaluate", result=measures, evidence="e", losses="l")
     costly = replace(finished("train", bundle="b2"), cpu_seconds=2.5)
     closed = UpdateClosed(service=S, time=NOW, update="u1", outcome="passed", reason="r", version=2)
-    facts = (opened(labels=50), costly, version(2, "u1"), evaluated, judged(2, Outcome.PASS), swapped(1, 2), closed)
+    vain = replace(failed("check", code="lost"), cpu_seconds=0.5)
+    facts = (
+        opened(labels=50),
+        vain,
+        costly,
+        version(2, "u1"),
+        evaluated,
+        judged(2, Outcome.PASS),
+        swapped(1, 2),
+        closed,
+    )
     situation = after(*LIVE, *facts, taken(150, number=2, hours=2))
     pulse = pulse_of(
         at(situation, now=NOW + 3 * HOUR, records=0, labels=150, deployed=2), specification(triggers=(ON_LABELS,))
     )
     assert (pulse.metric, pulse.higher, pulse.expected, pulse.expected_accuracy) == ("auc", True, 0.8, 0.9)
-    assert (pulse.costs, pulse.releases, pulse.labels) == ((2.5,), (NOW, NOW), 100)
+    assert (pulse.costs, pulse.releases, pulse.labels) == ((3.0,), (NOW, NOW), 100)
     assert pulse.waited == pytest.approx(100 * 3600 * (2 / 2 + 1))
     assert [mark.value for mark in pulse.marks] == [0.9]
 

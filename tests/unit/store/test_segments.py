@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from keepfit.core.errors import StorageFault
 from keepfit.store.segments import hash_ids
-from keepfit.store.streams import LabelWriter, SegmentWriter, Stream
+from keepfit.store.streams import LabelWriter, Query, SegmentWriter, Stream
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -147,7 +147,7 @@ def test_segments_grow_to_their_size_and_no_further(tmp_path: Path) -> None:
     assert names == ["w-00000001-4.arrow", "w-00000002-2.arrow", "w-00000003-1.arrow"]
     writer.append(batch("t"))
     writer.close()
-    assert Stream(tmp_path).read(columns=["_id", "y"]).to_pylist()[-3:] == [
+    assert Stream(tmp_path).read(Query(columns=["_id", "y"])).to_pylist()[-3:] == [
         {"_id": "r5", "y": None},
         {"_id": "s", "y": 1.0},
         {"_id": "t", "y": None},

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from keepfit.core.errors import DataInvalid, StorageFault
-from keepfit.store.streams import Counts, LabelWriter, SegmentWriter, Stream
+from keepfit.store.streams import Counts, LabelWriter, Query, SegmentWriter, Stream
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TIME = pa.timestamp("us", tz="UTC")
@@ -156,7 +156,7 @@ def ask(chance: random.Random, model: Model, stream: Stream) -> None:
         "order": chance.choice(["record", "label"]),
     }
     wanted = model.read(start, end, as_of, **question)
-    answer = stream.read(start=start, end=end, as_of=as_of, **question)
+    answer = stream.read(Query(start=start, end=end, as_of=as_of, **question))
     columns = [name for name in (wanted[0] if wanted else []) if name in answer.column_names]
     assert answer.select(columns).to_pylist() == [{name: row[name] for name in columns} for row in wanted]
     assert all(row[name] is None for row in wanted for name in row.keys() - set(columns))
@@ -167,10 +167,10 @@ def test_columns_come_in_the_order_of_a_dataset(tmp_path: Path) -> None:
     SegmentWriter(tmp_path, "w").append(batch(["a"], [0], z=pa.array([1.0]), b=pa.array(["x"])))
     names = ["_id", "_time", "z", "b", "_label", "_version", "_label_time", "_out_prediction"]
     assert Stream(tmp_path).read().column_names == names
-    empty = Stream(tmp_path).read(start=moment(5))
+    empty = Stream(tmp_path).read(Query(start=moment(5)))
     assert (empty.num_rows, empty.column_names) == (0, names)
-    assert Stream(tmp_path).read(columns=["b", "_id", "_label", "absent"]).column_names == ["b", "_id", "_label"]
-    nothing = Stream(tmp_path / "absent").read(labelled=True)
+    assert Stream(tmp_path).read(Query(columns=["b", "_id", "_label", "absent"])).column_names == ["b", "_id", "_label"]
+    nothing = Stream(tmp_path / "absent").read(Query(labelled=True))
     assert nothing.num_rows == 0
     assert nothing.column_names == ["_id", "_time", "_label", "_version", "_label_time"]
     assert Stream(tmp_path / "absent").counts() == Counts(0, 0, None, None)
@@ -236,7 +236,7 @@ def test_a_reader_keeps_up_with_other_writers(tmp_path: Path) -> None:
         writers[n % 3].append(batch([f"r{n}"], [n]))
         assert stream.known([f"r{n}", f"r{n + 1}"]) == [True, False]
         assert stream.counts() == Counts(n + 1, 0, moment(0), moment(n))
-        assert ids_of(stream.read(last=2)) == [f"r{k}" for k in range(max(0, n - 1), n + 1)]
+        assert ids_of(stream.read(Query(last=2))) == [f"r{k}" for k in range(max(0, n - 1), n + 1)]
 
 
 @pytest.mark.parametrize("compacted", [False, True])
