@@ -89,7 +89,7 @@ def _crash(what: str, root: Path, at: int) -> None:
         "append": lambda: LabelWriter(root, "v", rotate_rows=1).append(["r1"], [7], START),
     }
     steps = count()
-    for name in ("replace", "unlink", "fsync", "fdatasync", "rename", "pwrite"):
+    for name in ("replace", "unlink", "fsync", "fdatasync", "rename", "pwrite", "ftruncate"):
         durable = name.endswith("sync")  # what is on the disk does not differ in these lives, only what was done
         setattr(os, name, _counted(_nothing if durable else getattr(os, name), steps, at))
     deeds[what]()

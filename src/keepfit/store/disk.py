@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,6 +40,16 @@ def write_durably(path: Path, data: Any) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_at(descriptor: int, pieces: Sequence[Any], at: int) -> int:
+    """Write pieces of memory one after the other at a place of an open file; where they end. Raises OSError."""
+    for piece in pieces:
+        view = memoryview(piece).cast("B")
+        while view:
+            done = os.pwrite(descriptor, view, at)
+            at, view = at + done, view[done:]
+    return at
 
 
 def lock(descriptor: int) -> bool:

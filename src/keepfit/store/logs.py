@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from keepfit.core.errors import StorageFault
 from keepfit.core.nouns import RECORD_ID
-from keepfit.store import segments
+from keepfit.store import growing, segments
 from keepfit.store.compaction import SEGMENT, Manifest, conformed, read_manifest, unified
 from keepfit.store.segments import Hashes, Name, Sidecar
 
@@ -142,7 +142,7 @@ class Growing:
             self.schema, self._end = None, 0
         if self.path.stat().st_size <= self._end:
             return
-        found = segments.scan(self.path, start=self._end, schema=self.schema)
+        found = growing.scan(self.path, start=self._end, schema=self.schema)
         self.schema, self._end = found.schema, found.end
         if not found.batches:
             return
@@ -155,7 +155,7 @@ class Growing:
 
     def table(self, columns: Sequence[str], at: Rows | None = None) -> pa.Table:
         """Those of the columns it has, of the rows taken in or of those at the given, growing places."""
-        found = segments.scan(self.path)
+        found = growing.scan(self.path)
         rows = pa.Table.from_batches(found.batches, found.schema).slice(0, self.rows)
         return _taken(rows.select([name for name in columns if name in rows.column_names]), at)
 

@@ -1,12 +1,13 @@
 """Segments: the files a Stream consists of, and how each of them survives a crash.
 
-    w0-00000007.open              being written, locked by its writer: frames of (length, CRC-32, Arrow IPC message),
-                                  the schema first, then one batch per append
+    w0-00000007.open              being written, locked by its writer: the schema first, then one batch per append
+                                  (growing.py)
     w0-00000007-50000.arrow       sealed: an Arrow IPC file of so many rows; beside it
     w0-00000007-50000.arrow.ids   its sidecar: first and last time, and the sorted hashes of its ids
     part-00000002.parquet         compacted segments (compaction.py)
 
-A sealed segment takes the place of the open one of the same writer and number, so that wherever a crash falls between
+A segment is sealed by completing and renaming its file, or, where its batches are many and small, by writing it anew.
+The sealed one takes the place of the open one of the same writer and number, so that wherever a crash falls between
 the two, every row is there exactly once. Whether a writer lives is told by its lock (flock), which the operating
 system gives back with the process; so nothing ever waits for the dead.
 """
@@ -16,8 +17,6 @@ from __future__ import annotations
 import os
 import re
 import struct
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +25,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from keepfit.core.nouns import RECORD_ID
-from keepfit.store.disk import lock, still, sync_directory, write_durably
+from keepfit.store import growing
+from keepfit.store.disk import lock, still, sync_directory, write_at, write_durably
 
 Hashes = NDArray[np.uint64]
 TIME = pa.timestamp("us", tz="UTC")
@@ -34,7 +34,6 @@ TIME = pa.timestamp("us", tz="UTC")
 
 _OPEN = re.compile(r"(?P<writer>.+)-(?P<number>\d{8})\.open")
 _SEALED = re.compile(r"(?P<writer>.+)-(?P<number>\d{8})-(?P<rows>\d+)\.arrow")
-_FRAME = struct.Struct("<II")  # length and CRC-32 of what follows
 _HEADER = struct.Struct("<8sqqQ")
 _MAGIC = b"KFIDS\0\0\1"
 
@@ -165,83 +164,61 @@ def write_sidecar(file: Path, sidecar: Sidecar) -> None:
     write_durably(file.with_name(file.name + ".ids"), header + sidecar.hashes.astype("<u8").tobytes())
 
 
-# --- open segments --------------------------------------------------------------------------------------------------
+# --- sealing --------------------------------------------------------------------------------------------------------
 
 
-def framed(message: pa.Buffer) -> bytes:
-    """A message as it stands in an open segment."""
-    data: bytes = message.to_pybytes()
-    return _FRAME.pack(len(data), zlib.crc32(data)) + data
-
-
-def _messages(data: memoryview) -> Iterator[tuple[pa.Message, int]]:
-    """The whole frames at the beginning of `data`, each with the place where it ends."""
-    at = 0
-    while at + _FRAME.size <= len(data):
-        length, checksum = _FRAME.unpack_from(data, at)
-        message = data[at + _FRAME.size : at + _FRAME.size + length]
-        if not length or len(message) < length or zlib.crc32(message) != checksum:
-            return  # a torn tail, or one whose length came to the disk and its content did not
-        at += _FRAME.size + length
-        yield pa.ipc.read_message(pa.py_buffer(message)), at
-
-
-@dataclass(frozen=True)
-class Scanned:
-    """The complete batches found from `start` on, and where they end."""
-
-    schema: pa.Schema | None
-    batches: tuple[pa.RecordBatch, ...]
-    end: int
-
-
-def scan(path: Path, *, start: int = 0, schema: pa.Schema | None = None) -> Scanned:
-    """Read the complete batches of an open segment from a batch's border on; a torn tail is left alone.
-
-    Nothing in or behind a torn tail was acknowledged. The bytes are copied, not mapped, because the writer may cut a
-    failed append off while we look.
-    """
-    with path.open("rb") as file:
-        file.seek(start)
-        data = memoryview(file.read())
-    batches: list[pa.RecordBatch] = []
-    end = start
-    for message, border in _messages(data):
-        if schema is None:
-            schema = pa.ipc.read_schema(message)
-        else:
-            batches.append(pa.ipc.read_record_batch(message, schema))
-        end = start + border
-    return Scanned(schema, tuple(batches), end)
-
-
-def seal(directory: Path, name: Name, time: str) -> Path | None:
+def seal(directory: Path, name: Name, time: str, *, trusted: int = 0) -> Path | None:
     """Turn an open segment, locked by the caller, into a sealed one; None when it had no complete batch.
 
-    Raises OSError when there is no room; the open segment is then as it was.
+    Its first `trusted` bytes are known to be sound. Raises OSError when there is no room; the open segment is then as
+    it was.
     """
     path = directory / name.open
-    found = scan(path)
-    sealed = None
-    if found.batches and not any(directory.glob(f"{name}-*.arrow")):
-        rows = pa.Table.from_batches(found.batches, found.schema).combine_chunks()
-        sealed = directory / f"{name}-{rows.num_rows}.arrow"
-        _write_sealed(sealed, rows, time)
+    found = growing.scan_own(path, trusted=trusted)
+    if not found.batches or any(directory.glob(f"{name}-*.arrow")):
+        path.unlink()
+        return None
+    sealed = directory / f"{name}-{found.rows}.arrow"
+    rows = pa.Table.from_batches(found.batches, found.schema)
+    write_sidecar(sealed, sidecar_of(rows.select([RECORD_ID, time]), time))
+    footer = None if growing.scattered(found.places) else growing.footer(found)
+    try:
+        if footer is None:
+            _write_anew(sealed, rows)
+        else:
+            _append_footer(path, found.end, footer)
+    except OSError:
+        sealed.with_name(sealed.name + ".ids").unlink(missing_ok=True)
+        raise
+    if footer is not None:
+        path.rename(sealed)
         sync_directory(directory)
-    path.unlink()  # last: until then, and after a crash before, the sealed one goes before it
+    else:
+        sync_directory(directory)
+        path.unlink()  # last: until then, and after a crash before, the sealed one goes before it
     return sealed
 
 
-def _write_sealed(path: Path, rows: pa.Table, time: str) -> None:
+def _append_footer(path: Path, end: int, footer: bytes) -> None:
+    """Complete the file in its place; readers of an open segment take the footer for a torn tail."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.ftruncate(descriptor, end)
+        try:
+            write_at(descriptor, [footer], end)
+            os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, end)
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _write_anew(path: Path, rows: pa.Table) -> None:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, rows.schema) as writer:
-        writer.write_table(rows)
-    write_sidecar(path, sidecar_of(rows, time))
-    try:
-        write_durably(path, sink.getvalue())
-    except OSError:
-        path.with_name(path.name + ".ids").unlink(missing_ok=True)
-        raise
+        writer.write_table(rows.combine_chunks())
+    write_durably(path, sink.getvalue())
 
 
 def recover(directory: Path, time: str) -> int:

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from keepfit.core.errors import DataInvalid
 from keepfit.core.nouns import LABEL, LABEL_TIME, RECORD_ID, RECORD_TIME
-from keepfit.store import segments
+from keepfit.store import growing, segments
 from keepfit.store.compaction import read_manifest
-from keepfit.store.disk import fault, lock, still, sync_directory
+from keepfit.store.disk import fault, lock, still, sync_directory, write_at
 from keepfit.store.segments import TIME, Name
 
 RECORDS, LABELS = "segments", "labels"
@@ -51,7 +52,7 @@ class Appender:
             try:
                 if self._name is None:
                     self._open(batch.schema)
-                self._write(segments.framed(batch.serialize()))
+                self._write(growing.framed(batch.serialize()))
             except OSError as error:
                 self._seal()  # a reader may have seen what was cut off, and must not read on behind it
                 raise fault(self._directory, error) from error
@@ -78,7 +79,7 @@ class Appender:
         self._name, self._descriptor, self._schema = name, descriptor, schema
         self._rows = self._size = 0
         try:
-            self._write(segments.framed(schema.serialize()))
+            self._write(growing.opening(schema))
             if self._durable:
                 sync_directory(self._directory)
         except OSError:
@@ -92,24 +93,21 @@ class Appender:
         floor = read_manifest(self._directory).floor
         return Name(max([floor, *(name.number for name in names if name)]) + 1, self._writer)
 
-    def _write(self, data: bytes) -> None:
-        view = memoryview(data)
+    def _write(self, pieces: Sequence[Any]) -> None:
         try:
-            done = 0
-            while done < len(view):
-                done += os.pwrite(self._descriptor, view[done:], self._size + done)
+            end = write_at(self._descriptor, pieces, self._size)
             if self._durable:
                 getattr(os, "fdatasync", os.fsync)(self._descriptor)
         except OSError:
             os.ftruncate(self._descriptor, self._size)
             raise
-        self._size += len(view)
+        self._size = end
 
     def _seal(self) -> None:
         if self._name is None:
             return
         with suppress(OSError):  # no room: the open segment stays, as readable as before; a later start seals it
-            segments.seal(self._directory, self._name, self._time)
+            segments.seal(self._directory, self._name, self._time, trusted=self._size)
         self._drop()
 
     def _drop(self) -> None:
