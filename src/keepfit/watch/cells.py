@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keepfit.watch.permutation import confirmed
+from keepfit.watch.pooled import Pooled
 from keepfit.watch.samples import by_value, missing_last
 
 EXPECTED = 5.0
@@ -60,6 +61,16 @@ def cells(reference: NDArray[Any], window: NDArray[Any], *, bins: int, merge: bo
     return of_categories(counts) if merge else Cells(counts[:, 0], counts[:, 1])
 
 
+def cells_of(both: Pooled, *, bins: int, merge: bool = True) -> Cells:
+    """The same of samples that have been counted."""
+    if both.values is None or both.is_few:
+        return of_categories(both.counts) if merge else Cells(both.counts[:, 0], both.counts[:, 1])
+    values = missing_last(both.values)
+    edges = _edges(values, bins, both.counts[:, 0])
+    places = np.searchsorted(edges, values, side="left")
+    return _joined([np.bincount(places, side, minlength=edges.size + 1) for side in both.counts.T])
+
+
 def of_categories(counts: NDArray[np.float64]) -> Cells:
     """Cells of categories, of which `counts` has shape (categories, 2); the rare ones share a cell."""
     expected = counts.sum(axis=1) * _share(counts)
@@ -75,12 +86,23 @@ def of_categories(counts: NDArray[np.float64]) -> Cells:
 
 
 def _by_quantile(reference: NDArray[np.float64], window: NDArray[np.float64], bins: int) -> Cells:
-    quantiles = np.unique(np.quantile(reference, np.arange(1, bins) / bins, method="inverted_cdf"))
-    edges = np.unique(np.concatenate([np.nextafter(quantiles, -np.inf), quantiles]))  # a frequent value is a cell
-    inside = [
-        np.bincount(np.searchsorted(edges, sample, side="left"), minlength=edges.size + 1)
-        for sample in (reference, window)
-    ]
+    edges = _edges(reference, bins)
+    return _joined(
+        [
+            np.bincount(np.searchsorted(edges, sample, side="left"), minlength=edges.size + 1)
+            for sample in (reference, window)
+        ]
+    )
+
+
+def _edges(values: NDArray[np.float64], bins: int, rows: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Where bins end: at quantiles of values, each of so many rows, and just before; a frequent value is a cell."""
+    quantiles = np.unique(np.quantile(values, np.arange(1, bins) / bins, method="inverted_cdf", weights=rows))
+    return np.unique(np.concatenate([np.nextafter(quantiles, -np.inf), quantiles]))
+
+
+def _joined(inside: list[NDArray[Any]]) -> Cells:
+    """Bins, each thin one with its neighbour."""
     pairs = np.stack(inside, axis=1).astype(np.float64)
     merged: list[NDArray[np.float64]] = []
     thin = np.zeros(2)

@@ -7,20 +7,27 @@ from numpy.typing import NDArray
 
 
 def fit(
-    features: NDArray[np.float64], truth: NDArray[np.float64], *, penalty: float = 1.0, steps: int = 25
+    features: NDArray[np.float64],
+    truth: NDArray[np.float64],
+    *,
+    times: NDArray[np.float64] | None = None,
+    penalty: float = 1.0,
+    steps: int = 25,
 ) -> NDArray[np.float64]:
     """The weights, the intercept last, that minimise the summed log-loss plus `penalty` / 2 times their square.
 
-    The intercept is free of the penalty. `features` has shape (n, d), `truth` holds 0 and 1.
+    The intercept is free of the penalty. `features` has shape (n, d), `truth` holds 0 and 1; each row counts so many
+    `times`, once where these are not given.
     """
     rows = np.concatenate([features, np.ones((len(features), 1))], axis=1)
     ridge = np.full(rows.shape[1], penalty)
     ridge[-1] = 1e-9  # keeps the system solvable where only one class is there
     weights = np.zeros(rows.shape[1])
+    many = np.ones(len(rows)) if times is None else times
     for _ in range(steps):
         chance = expected(features, weights)
-        slope = rows.T @ (chance - truth) + ridge * weights
-        curve = (rows * (chance * (1 - chance))[:, None]).T @ rows + np.diag(ridge + 1e-12)
+        slope = rows.T @ (many * (chance - truth)) + ridge * weights
+        curve = (rows * (many * chance * (1 - chance))[:, None]).T @ rows + np.diag(ridge + 1e-12)
         step = np.linalg.solve(curve, slope)
         weights = weights - step
         if float(np.abs(step).max()) < 1e-10:

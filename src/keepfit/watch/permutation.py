@@ -19,18 +19,19 @@ Deal = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """Gives the statistic of each deal, from how many rows of each group the first sample got."""
 
 
-def groups(pooled: NDArray[np.float64], *, most: int = 256) -> NDArray[np.int64]:
-    """Where the groups of a sorted sample end: single rows at both ends, where outliers lie, and wider in between.
+def groups(ends: NDArray[np.int64], *, most: int = 256) -> NDArray[np.int64]:
+    """Which values, in order, end a group: single rows at both ends, where outliers lie, and wider groups in between.
 
-    A group never parts equal values. At most about `most` groups; all different values where there are no more.
+    `ends` says where the rows of each value end, and a group never parts equal values. At most about `most` groups;
+    all different values where there are no more.
     """
-    last = np.flatnonzero(np.append(pooled[1:] != pooled[:-1], True))
-    if last.size <= most:
-        return last
-    side = np.unique(np.geomspace(1, pooled.size / 2, most // 4).astype(np.int64))
-    even = np.linspace(0, pooled.size - 1, most // 2).astype(np.int64)
-    wanted = np.concatenate([side - 1, pooled.size - 1 - side, even, [pooled.size - 1]])
-    return np.unique(last[np.minimum(np.searchsorted(last, wanted), last.size - 1)])
+    if ends.size <= most:
+        return np.arange(ends.size)
+    rows = int(ends[-1]) + 1
+    side = np.unique(np.geomspace(1, rows / 2, most // 4).astype(np.int64))
+    even = np.linspace(0, rows - 1, most // 2).astype(np.int64)
+    wanted = np.concatenate([side - 1, rows - 1 - side, even, [rows - 1]])
+    return np.unique(np.searchsorted(ends, wanted))
 
 
 def deals(ends: NDArray[np.int64], first: int, *, draws: int = DRAWS, seed: int = 0) -> NDArray[np.float64]:

@@ -25,7 +25,7 @@ def of_means(ends: np.ndarray, values: np.ndarray) -> object:
 
 def look(old: np.ndarray, new: np.ndarray) -> float:
     pooled = np.sort(np.concatenate([old, new]))
-    ends = groups(pooled)
+    ends = groups(np.arange(pooled.size))
     return simulated(abs(old.mean() - new.mean()), of_means(ends, pooled[ends]), ends, first=old.size)[0]
 
 

@@ -14,7 +14,8 @@ from keepfit.core.nouns import Score
 from keepfit.watch.detectors.chi_square import ChiSquare
 from keepfit.watch.distributions import anderson_darling
 from keepfit.watch.permutation import confirmed
-from keepfit.watch.samples import SILENT, is_categorical, missing_last
+from keepfit.watch.pooled import Pooled, pooled
+from keepfit.watch.samples import SILENT
 
 _LIMIT_DEVIATION = sqrt(2 * (pi**2 - 9) / 3)
 _SMALL = 256
@@ -36,27 +37,27 @@ class AndersonDarling:
 
     def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
         """Compare two samples; see Detector."""
-        if is_categorical(reference) or is_categorical(window):
-            return ChiSquare().score(reference, window)
-        if min(reference.size, window.size) < 2 or reference.size + window.size < 5:
+        return self.compare(pooled(reference, window))
+
+    def compare(self, both: Pooled) -> Score:
+        """The same of samples that have been counted."""
+        if both.values is None:
+            return ChiSquare().compare(both)
+        m, n = both.sizes
+        if min(m, n) < 2 or m + n < 5 or both.values.size == 1:
             return SILENT
-        old, new = missing_last(reference), missing_last(window)
-        pooled = np.sort(np.concatenate([old, new]))
-        last = np.flatnonzero(np.append(pooled[1:] != pooled[:-1], True))
-        if last.size == 1:
-            return SILENT
-        inside = np.diff(np.searchsorted(np.sort(old), pooled[last], side="right"), prepend=0)
-        squares = float(_squares(inside[None, :].astype(np.float64), last)[0])
-        standardised = (squares - 1) / _deviation(old.size, new.size)
+        last = both.ends
+        squares = float(_squares(both.counts[None, :, 0], last)[0])
+        standardised = (squares - 1) / _deviation(m, n)
         p_value = confirmed(
             anderson_darling(1 + standardised * _LIMIT_DEVIATION),
             squares,
             lambda dealt: _squares(dealt, last),
             last,
-            first=old.size,
+            first=m,
             most=_SMALL,
         )
-        effective = old.size * new.size / pooled.size
+        effective = m * n / (m + n)
         effect = sqrt(max(0.0, (squares - 1) / effective / (8 * log(2) - 4)))
         return Score(standardised, p_value, min(1.0, effect))
 

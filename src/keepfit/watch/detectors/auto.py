@@ -11,6 +11,7 @@ from keepfit.core.nouns import Score
 from keepfit.watch.cells import of_categories
 from keepfit.watch.detectors.chi_square import scored
 from keepfit.watch.detectors.ks import KS
+from keepfit.watch.pooled import Pooled
 from keepfit.watch.samples import SILENT, by_value
 
 
@@ -32,3 +33,9 @@ class Auto:
             return SILENT
         counts = by_value(reference, window)
         return KS().score(reference, window) if counts is None else scored(of_categories(counts))
+
+    def compare(self, both: Pooled) -> Score:
+        """The same of samples that have been counted."""
+        if not all(both.sizes):
+            return SILENT
+        return scored(of_categories(both.counts)) if both.is_few else KS().compare(both)

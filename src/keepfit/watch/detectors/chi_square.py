@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keepfit.core.nouns import Score
-from keepfit.watch.cells import Cells, cells
+from keepfit.watch.cells import Cells, cells, cells_of
 from keepfit.watch.distributions import chi_square
+from keepfit.watch.pooled import Pooled
 from keepfit.watch.samples import SILENT, require_bins
 
 
@@ -37,6 +38,10 @@ class ChiSquare:
         if not reference.size or not window.size:
             return SILENT
         return scored(cells(reference, window, bins=self.bins))
+
+    def compare(self, both: Pooled) -> Score:
+        """The same of samples that have been counted."""
+        return scored(cells_of(both, bins=self.bins)) if all(both.sizes) else SILENT
 
 
 def scored(found: Cells) -> Score:

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keepfit.core.nouns import Score
-from keepfit.watch.coded import shared
 from keepfit.watch.logistic import expected, fit
-from keepfit.watch.samples import SILENT, is_categorical, missing_last, require_bins
+from keepfit.watch.pooled import Pooled, pooled
+from keepfit.watch.samples import SILENT, missing_last, require_bins
 
 _TAUGHT = 20_000
-"""Rows that the classifier learns from, at most."""
+"""Rows of either sample that the classifier learns from, at most."""
+_MOST = 50
+"""Categories that it tells apart."""
 
 
 @dataclass(frozen=True)
@@ -39,62 +41,60 @@ class Classifier:
 
     def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
         """Compare two samples; see Detector."""
-        if min(reference.size, window.size) < 4:
+        return self.compare(pooled(reference, window))
+
+    def compare(self, both: Pooled) -> Score:
+        """The same of samples that have been counted."""
+        if min(both.sizes) < 4:
             return SILENT
-        places = _places(reference, window, self.bins)
-        truth = np.repeat([0.0, 1.0], [reference.size, window.size])
-        taught, asked = _split(truth, np.random.default_rng(self.seed))
-        known = np.eye(int(places.max()) + 1)
-        weights = fit(known[places[taught]], truth[taught])
-        answers = expected(known, weights)[places[asked]]
-        area, p_value = mann_whitney(answers, truth[asked])
+        counts = _by_frequency(both.counts) if both.values is None else _by_size(both.values, both.counts, self.bins)
+        taught = _taught(counts, np.random.default_rng(self.seed))
+        known = np.eye(len(counts))
+        truth = np.repeat([0.0, 1.0], len(counts))
+        weights = fit(np.concatenate([known, known]), truth, times=taught.T.ravel())
+        area, p_value = mann_whitney(expected(known, weights), counts - taught)
         return Score(area, p_value, min(1.0, max(0.0, 2 * area - 1)))
 
 
-def _places(reference: NDArray[Any], window: NDArray[Any], bins: int) -> NDArray[np.int64]:
-    """The category or bin of each row, of all together."""
-    if is_categorical(reference) or is_categorical(window):
-        return _by_frequency(np.concatenate(shared(reference, window)))
-    return _by_size(np.concatenate([missing_last(reference), missing_last(window)]), bins)
-
-
-def _by_size(pooled: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
-    """The quantile bin of each row, of all together."""
-    edges = np.unique(np.quantile(pooled, np.arange(1, bins) / bins, method="inverted_cdf"))
+def _by_size(every: NDArray[np.float64], rows: NDArray[np.float64], bins: int) -> NDArray[np.float64]:
+    """The rows of either sample in each quantile bin of all together."""
+    values = missing_last(every)
+    asked = np.arange(1, bins) / bins
+    edges = np.unique(np.quantile(values, asked, method="inverted_cdf", weights=rows.sum(axis=1)))
     edges = np.unique(np.concatenate([np.nextafter(edges, -np.inf), edges]))
-    return np.searchsorted(edges, pooled, side="left")
+    places = np.searchsorted(edges, values, side="left")
+    counts = np.stack([np.bincount(places, side) for side in rows.T], axis=1).astype(np.float64)
+    return counts[counts.any(axis=1)]
 
 
-def _by_frequency(codes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The category of each row, the most frequent one first; the rarest share one."""
-    counts = np.bincount(codes)
-    rank = np.empty(counts.size, dtype=np.int64)
-    rank[np.argsort(-counts, kind="stable")] = np.arange(counts.size)
-    return np.minimum(rank[codes], 50)
+def _by_frequency(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rows of either sample in each category, the most frequent first; the rarest share one."""
+    ordered = counts[np.argsort(-counts.sum(axis=1), kind="stable")]
+    rest = ordered[_MOST:].sum(axis=0, keepdims=True)
+    return np.concatenate([ordered[:_MOST], rest]) if rest.any() else ordered
 
 
-def _split(truth: NDArray[np.float64], random: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The rows to learn from and the rows to be asked about; half of either sample, but at most so many to learn."""
-    taught, asked = [], []
-    for side in (0.0, 1.0):
-        rows = random.permutation(np.flatnonzero(truth == side))
-        half = min(rows.size // 2, _TAUGHT)
-        taught.append(rows[:half])
-        asked.append(rows[half:])
-    return np.concatenate(taught), np.concatenate(asked)
+def _taught(counts: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
+    """Of the rows in each cell those to learn from: half of either sample, at most so many; the rest is asked."""
+    sides = []
+    for side in counts.T.astype(np.int64):
+        half = min(int(side.sum()) // 2, _TAUGHT)
+        sides.append(random.multivariate_hypergeometric(side, half, method="marginals"))
+    return np.stack(sides, axis=1).astype(np.float64)
 
 
-def mann_whitney(answers: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[float, float]:
+def mann_whitney(answers: NDArray[np.float64], counts: NDArray[np.float64]) -> tuple[float, float]:
     """The area under the ROC curve, and the chance of one as large where the answers mean nothing.
 
-    The normal approximation with ties and continuity correction (Mann & Whitney 1947).
+    `counts` says how many rows of either sample got each answer, shape (answers, 2). The normal approximation with ties
+    and continuity correction (Mann & Whitney 1947).
     """
-    _, place, counts = np.unique(answers, return_inverse=True, return_counts=True)
-    middle = np.cumsum(counts) - (counts - 1) / 2
-    m, n = float((truth == 0).sum()), float((truth == 1).sum())
-    wins = float(middle[place][truth == 1].sum()) - n * (n + 1) / 2
-    both = m + n
-    ties = float((counts.astype(np.float64) ** 3 - counts).sum()) / (both * (both - 1))
+    different, place = np.unique(answers, return_inverse=True)
+    old, new = (np.bincount(place, side, minlength=different.size) for side in counts.T)
+    equal = old + new
+    m, n, both = float(old.sum()), float(new.sum()), float(equal.sum())
+    wins = float(new @ (old.cumsum() - old / 2))
+    ties = float((equal**3 - equal).sum()) / (both * (both - 1))
     spread = sqrt(max(0.0, m * n / 12 * (both + 1 - ties)))
     if spread == 0:
         return 0.5, 1.0

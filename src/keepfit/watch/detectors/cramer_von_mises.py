@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from keepfit.core.nouns import Score
 from keepfit.watch.detectors.chi_square import ChiSquare
 from keepfit.watch.distributions import cramer_von_mises
-from keepfit.watch.samples import SILENT, is_categorical, missing_last
+from keepfit.watch.pooled import Pooled, pooled
+from keepfit.watch.samples import SILENT
 
 
 @dataclass(frozen=True)
@@ -29,32 +30,33 @@ class CramerVonMises:
 
     def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
         """Compare two samples; see Detector."""
-        if is_categorical(reference) or is_categorical(window):
-            return ChiSquare().score(reference, window)
-        if not reference.size or not window.size:
+        return self.compare(pooled(reference, window))
+
+    def compare(self, both: Pooled) -> Score:
+        """The same of samples that have been counted."""
+        if both.values is None:
+            return ChiSquare().compare(both)
+        m, n = both.sizes
+        if not m or not n:
             return SILENT
-        m, n = reference.size, window.size
-        ranks_old, ranks_new = _midranks(np.sort(missing_last(reference)), np.sort(missing_last(window)))
-        gaps = m * float(((ranks_old - np.arange(1, m + 1)) ** 2).sum())
-        gaps += n * float(((ranks_new - np.arange(1, n + 1)) ** 2).sum())
-        both, product = m + n, m * n
-        statistic = gaps / (product * both) - (4 * product - 1) / (6 * both)
-        mean = (1 + 1 / both) / 6
-        variance = (both + 1) * (4 * product * both - 3 * (m * m + n * n) - 2 * product) / (180 * both**2 * product)
+        gaps = float(_gaps(both.counts) @ (m, n))
+        total, product = m + n, m * n
+        statistic = gaps / (product * total) - (4 * product - 1) / (6 * total)
+        mean = (1 + 1 / total) / 6
+        variance = (total + 1) * (4 * product * total - 3 * (m * m + n * n) - 2 * product) / (180 * total**2 * product)
         if variance <= 0:
             return SILENT
         p_value = cramer_von_mises(1 / 6 + (statistic - mean) / sqrt(45 * variance))
-        return Score(statistic, p_value, min(1.0, sqrt(max(0.0, 3 * (statistic - mean) * both / product))))
+        return Score(statistic, p_value, min(1.0, sqrt(max(0.0, 3 * (statistic - mean) * total / product))))
 
 
-def _midranks(old: NDArray[np.float64], new: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The ranks of two sorted samples among both together, equal values sharing the middle of theirs."""
-    return tuple(  # type: ignore[return-value] # two in, two out
-        0.5
-        * sum(
-            np.searchsorted(there, here, side="left") + np.searchsorted(there, here, side="right")
-            for there in (old, new)
-        )
-        + 0.5
-        for here in (old, new)
-    )
+def _gaps(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of either sample the sum of squares of each row's rank among all rows less that in its sample.
+
+    Equal values share the middle of their ranks; the sum over the rows of one value is in closed form.
+    """
+    equal = counts.sum(axis=1, keepdims=True)
+    middle = equal.cumsum(axis=0) - (equal - 1) / 2
+    own = counts.cumsum(axis=0) - (counts - 1) / 2
+    squares: NDArray[np.float64] = (counts * (middle - own) ** 2 + counts * (counts**2 - 1) / 12).sum(axis=0)
+    return squares

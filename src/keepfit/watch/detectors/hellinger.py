@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keepfit.core.nouns import Score
-from keepfit.watch.cells import cells
+from keepfit.watch.cells import Cells, cells, cells_of
 from keepfit.watch.distributions import chi_square
+from keepfit.watch.pooled import Pooled
 from keepfit.watch.samples import SILENT, require_bins
 
 
@@ -36,7 +37,13 @@ class Hellinger:
         """Compare two samples; see Detector."""
         if not reference.size or not window.size:
             return SILENT
-        found = cells(reference, window, bins=self.bins)
+        return self._scored(cells(reference, window, bins=self.bins))
+
+    def compare(self, both: Pooled) -> Score:
+        """The same of samples that have been counted."""
+        return self._scored(cells_of(both, bins=self.bins)) if all(both.sizes) else SILENT
+
+    def _scored(self, found: Cells) -> Score:
         square = float(_square(found.reference, found.window))
         scale = 8 * found.effective
         effect = sqrt(max(0.0, square - found.freedom / scale))

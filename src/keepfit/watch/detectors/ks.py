@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from keepfit.core.nouns import Score
 from keepfit.watch.detectors.chi_square import ChiSquare
 from keepfit.watch.distributions import kolmogorov
 from keepfit.watch.gaps import largest_gap
+from keepfit.watch.pooled import Pooled
 from keepfit.watch.samples import SILENT, is_categorical, missing_last
 
 
@@ -23,7 +25,6 @@ class KS:
     asymptotic one with Stephens' (1970) correction for small samples; ties make it cautious. Text has no order and
     is left to ChiSquare.
 
-    >>> import numpy as np
     >>> KS().score(np.arange(100.0), np.arange(100.0) + 50).statistic
     0.5
     """
@@ -35,6 +36,19 @@ class KS:
         if not reference.size or not window.size:
             return SILENT
         old, new = missing_last(reference), missing_last(window)
-        distance = largest_gap(old, new)
-        root = sqrt(old.size * new.size / (old.size + new.size))
-        return Score(distance, kolmogorov((root + 0.12 + 0.11 / root) * distance), distance)
+        return _scored(largest_gap(old, new), old.size, new.size)
+
+    def compare(self, both: Pooled) -> Score:
+        """The same of samples that have been counted."""
+        if both.values is None:
+            return ChiSquare().compare(both)
+        m, n = both.sizes
+        if not m or not n:
+            return SILENT
+        shares = both.counts.cumsum(axis=0) / (m, n)
+        return _scored(float(np.abs(shares[:, 0] - shares[:, 1]).max()), m, n)
+
+
+def _scored(distance: float, m: int, n: int) -> Score:
+    root = sqrt(m * n / (m + n))
+    return Score(distance, kolmogorov((root + 0.12 + 0.11 / root) * distance), distance)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keepfit.core.nouns import Score
-from keepfit.watch.cells import cells
+from keepfit.watch.cells import Cells, cells, cells_of
+from keepfit.watch.pooled import Pooled
 from keepfit.watch.samples import SILENT, require_bins
 
 
@@ -35,7 +36,13 @@ class LInfinity:
         """Compare two samples; see Detector."""
         if not reference.size or not window.size:
             return SILENT
-        found = cells(reference, window, bins=self.bins, merge=False)
+        return self._scored(cells(reference, window, bins=self.bins, merge=False))
+
+    def compare(self, both: Pooled) -> Score:
+        """The same of samples that have been counted."""
+        return self._scored(cells_of(both, bins=self.bins, merge=False)) if all(both.sizes) else SILENT
+
+    def _scored(self, found: Cells) -> Score:
         m, n = found.reference.sum(), found.window.sum()
         distance = float(np.abs(found.reference / m - found.window / n).max())
         sure = distance - (1 / m + 1 / n) / 2

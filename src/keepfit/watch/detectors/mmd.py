@@ -13,7 +13,8 @@ from keepfit.core.errors import SpecInvalid
 from keepfit.core.nouns import Score
 from keepfit.watch.detectors.chi_square import ChiSquare
 from keepfit.watch.distributions import chi_square
-from keepfit.watch.samples import SILENT, is_categorical, numbers
+from keepfit.watch.pooled import Pooled, pooled
+from keepfit.watch.samples import SILENT
 
 _FEW = 2000
 """Rows that the width of the kernel and the spread of its features are taken from."""
@@ -42,15 +43,20 @@ class MMD:
 
     def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
         """Compare two samples; see Detector."""
-        if is_categorical(reference) or is_categorical(window):
-            return ChiSquare().score(reference, window)
-        if min(reference.size, window.size) < 2:
+        return self.compare(pooled(reference, window))
+
+    def compare(self, both: Pooled) -> Score:
+        """The same of samples that have been counted."""
+        if both.values is None:
+            return ChiSquare().compare(both)
+        m, n = both.sizes
+        if min(m, n) < 2:
             return SILENT
-        old, new = numbers(reference), numbers(window)
-        few = np.concatenate([_spaced(old), _spaced(new)])
+        few = np.concatenate([_spaced(both.values, side) for side in both.counts.T])
         waves = np.random.default_rng(self.seed).normal(size=self.features) / _width(few)
-        square = float(((_mean(old, waves) - _mean(new, waves)) ** 2).sum())
-        effective = old.size * new.size / (old.size + new.size)
+        old, new = _means(both.values, both.counts / (m, n), waves)
+        square = float(((old - new) ** 2).sum())
+        effective = m * n / (m + n)
         seen = embed(few, waves)
         spread = np.cov(seen, rowvar=False)
         expected = float(np.trace(spread))
@@ -69,15 +75,20 @@ def embed(values: NDArray[np.float64], waves: NDArray[np.float64]) -> NDArray[np
     return np.concatenate([seen, odd], axis=1)
 
 
-def _mean(values: NDArray[np.float64], waves: NDArray[np.float64]) -> NDArray[np.float64]:
-    total = np.zeros(2 * waves.size + 3)
+def _means(values: NDArray[np.float64], shares: NDArray[np.float64], waves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean features of either sample, of which each value has the `shares`."""
+    total = np.zeros((2, 2 * waves.size + 3))
     for start in range(0, values.size, _AT_ONCE):
-        total += embed(values[start : start + _AT_ONCE], waves).sum(axis=0)
-    return total / values.size
+        piece = slice(start, start + _AT_ONCE)
+        total += shares[piece].T @ embed(values[piece], waves)
+    return total
 
 
-def _spaced(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return values[:: max(1, values.size // _FEW)]
+def _spaced(values: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A few rows of a sample, evenly spaced in their order."""
+    ends = rows.cumsum()
+    step = max(1, int(ends[-1]) // _FEW)
+    return values[np.searchsorted(ends, np.arange(step // 2, int(ends[-1]), step), side="right")]
 
 
 def _width(values: NDArray[np.float64]) -> float:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keepfit.core.nouns import Score
-from keepfit.watch.cells import cells
+from keepfit.watch.cells import Cells, cells, cells_of
 from keepfit.watch.distributions import chi_square
+from keepfit.watch.pooled import Pooled
 from keepfit.watch.samples import SILENT, require_bins
 
 
@@ -37,7 +38,13 @@ class PSI:
         """Compare two samples; see Detector."""
         if not reference.size or not window.size:
             return SILENT
-        found = cells(reference, window, bins=self.bins)
+        return self._scored(cells(reference, window, bins=self.bins))
+
+    def compare(self, both: Pooled) -> Score:
+        """The same of samples that have been counted."""
+        return self._scored(cells_of(both, bins=self.bins)) if all(both.sizes) else SILENT
+
+    def _scored(self, found: Cells) -> Score:
         index = float(_index(found.reference, found.window))
         beyond_chance = max(0.0, index - found.freedom / found.effective)
         p_value = found.chance(chi_square(index * found.effective, found.freedom), index, _index)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from keepfit.core.nouns import Score
 from keepfit.watch.detectors.jensen_shannon import JensenShannon, divergence
 from keepfit.watch.permutation import groups, simulated
-from keepfit.watch.samples import SILENT, is_categorical, missing_last
+from keepfit.watch.pooled import Pooled, pooled
+from keepfit.watch.samples import SILENT
 
 
 @dataclass(frozen=True)
@@ -33,20 +34,25 @@ class TFDV:
 
     def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
         """Compare two samples; see Detector."""
-        if is_categorical(reference) or is_categorical(window):
-            return JensenShannon().score(reference, window)
-        old, new = (np.sort(sample[np.isfinite(sample)]) for sample in map(missing_last, (reference, window)))
-        if not old.size or not new.size:
+        return self.compare(pooled(reference, window))
+
+    def compare(self, both: Pooled) -> Score:
+        """The same of samples that have been counted."""
+        if both.values is None:
+            return JensenShannon().compare(both)
+        finite = np.isfinite(both.values)
+        every, known = both.values[finite], Pooled(both.values[finite], both.counts[finite])
+        if not all(known.sizes):
             return SILENT
-        statistic = float(_apart(*(_of_rows(sample, self.bins) for sample in (old, new)))[0])
-        pooled = np.sort(np.concatenate([old, new]), kind="stable")
-        ends = groups(pooled)
-        values, counts = pooled[ends], np.diff(ends, prepend=-1)
+        statistic = float(_apart(*(_of_values(every, side, self.bins) for side in known.counts.T))[0])
+        last = groups(known.ends)
+        ends = known.ends[last]
+        values, counts = every[last], np.diff(ends, prepend=-1)
 
         def deal(dealt: NDArray[np.float64]) -> NDArray[np.float64]:
             return _apart(_of_groups(values, dealt, self.bins), _of_groups(values, counts - dealt, self.bins))
 
-        p_value, usual = simulated(statistic, deal, ends, first=old.size, seed=self.seed)
+        p_value, usual = simulated(statistic, deal, ends, first=known.sizes[0], seed=self.seed)
         return Score(statistic, p_value, sqrt(max(0.0, statistic - usual)))
 
 
@@ -72,10 +78,11 @@ class _Histograms:
         return inside + np.take_along_axis(sums, whole, axis=1)
 
 
-def _of_rows(values: NDArray[np.float64], bins: int) -> _Histograms:
-    """The histogram of sorted values."""
-    counts, edges = np.histogram(values, bins=bins, range=(values[0], values[-1]))
-    return _Histograms(counts[None, :] / values.size, edges[:1], edges[-1:])
+def _of_values(values: NDArray[np.float64], rows: NDArray[np.float64], bins: int) -> _Histograms:
+    """The histogram of sorted values that stand for so many rows each."""
+    there = values[rows > 0]
+    counts, edges = np.histogram(there, bins=bins, range=(there[0], there[-1]), weights=rows[rows > 0])
+    return _Histograms(counts[None, :] / rows.sum(), edges[:1], edges[-1:])
 
 
 def _of_groups(values: NDArray[np.float64], counts: NDArray[np.float64], bins: int) -> _Histograms:

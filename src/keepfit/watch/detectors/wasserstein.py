@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from keepfit.core.nouns import Score
 from keepfit.watch.detectors.chi_square import ChiSquare
 from keepfit.watch.permutation import Deal, groups, simulated
-from keepfit.watch.samples import SILENT, is_categorical, numbers
+from keepfit.watch.pooled import Pooled, pooled
+from keepfit.watch.samples import SILENT
 
 
 @dataclass(frozen=True)
@@ -30,27 +31,37 @@ class Wasserstein:
 
     def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
         """Compare two samples; see Detector."""
-        if is_categorical(reference) or is_categorical(window):
-            return ChiSquare().score(reference, window)
-        if not reference.size or not window.size:
+        return self.compare(pooled(reference, window))
+
+    def compare(self, both: Pooled) -> Score:
+        """The same of samples that have been counted."""
+        if both.values is None:
+            return ChiSquare().compare(both)
+        m, n = both.sizes
+        if not m or not n:
             return SILENT
-        old, new = (np.sort(sample) for sample in _finite(numbers(reference), numbers(window)))
-        pooled = np.sort(np.concatenate([old, new]), kind="stable")
-        gaps, places = np.diff(pooled), pooled[:-1]
-        below = (np.searchsorted(sample, places, side="right") / sample.size for sample in (old, new))
-        distance = float((np.abs(next(below) - next(below)) * gaps).sum())
+        values, rows = _finite(both.values), both.counts.sum(axis=1)
+        below = both.counts.cumsum(axis=0) / (m, n)
+        distance = float(np.abs(below[:-1, 0] - below[:-1, 1]) @ np.diff(values))
         if distance == 0:
             return SILENT
-        ends = groups(pooled)
-        p_value, usual = simulated(distance, _distances(pooled, ends), ends, first=old.size, seed=self.seed)
-        deviation = float(old.std()) or float(pooled.std())
+        last = groups(both.ends)
+        p_value, usual = simulated(distance, _distances(values, rows, last), both.ends[last], first=m, seed=self.seed)
+        deviation = _deviation(values, both.counts[:, 0]) or _deviation(values, rows)
         return Score(distance, p_value, min(1.0, max(0.0, distance - usual) / deviation))
 
 
-def _distances(pooled: NDArray[np.float64], ends: NDArray[np.int64]) -> Deal:
+def _deviation(values: NDArray[np.float64], rows: NDArray[np.float64]) -> float:
+    """The standard deviation of values that stand for so many rows each."""
+    mean = np.average(values, weights=rows)
+    return float(np.sqrt(np.average((values - mean) ** 2, weights=rows)))
+
+
+def _distances(values: NDArray[np.float64], rows: NDArray[np.float64], last: NDArray[np.int64]) -> Deal:
     """What gives the distance in each of many deals of the rows, a group of rows standing where its mean is."""
-    counts = np.diff(ends, prepend=-1)
-    gaps = np.diff(np.add.reduceat(pooled, np.concatenate([[0], ends[:-1] + 1])) / counts)
+    begin = np.concatenate([[0], last[:-1] + 1])
+    counts = np.add.reduceat(rows, begin)
+    gaps = np.diff(np.add.reduceat(values * rows, begin) / counts)
 
     def distances(dealt: NDArray[np.float64]) -> NDArray[np.float64]:
         rest = counts - dealt
@@ -61,9 +72,9 @@ def _distances(pooled: NDArray[np.float64], ends: NDArray[np.int64]) -> Deal:
     return distances
 
 
-def _finite(*samples: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """The samples with what is missing or endless put one range beyond the known values."""
-    known = np.concatenate([sample[np.isfinite(sample)] for sample in samples])
-    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
+def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The values with what is missing or endless put one range beyond the known ones."""
+    known = values[np.isfinite(values)]
+    low, high = (float(known[0]), float(known[-1])) if known.size else (0.0, 0.0)
     reach = (high - low) or 1.0
-    return [np.nan_to_num(s, nan=high + 2 * reach, posinf=high + reach, neginf=low - reach) for s in samples]
+    return np.nan_to_num(values, nan=high + 2 * reach, posinf=high + reach, neginf=low - reach)
