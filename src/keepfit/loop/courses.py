@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -87,7 +87,8 @@ class _Policy:
     updates: int = 0
     rows: int = 0
     spent: float = 0.0
-    parts: list[Answers] | None = None
+    parts: list[Answers] = field(default_factory=list)
+    answered: int = 0
     seen: tuple[pa.Table, ...] = ()
 
     @property
@@ -98,6 +99,13 @@ class _Policy:
     @property
     def name(self) -> str:
         return f"every {self.every}" if self.every else "never"
+
+    def answer(self, past: History, specification: Specification, *, until: int) -> None:
+        """Answer the rows up to this one that it has not answered yet, all at once: they have the same model."""
+        rows = past.rows.slice(self.answered, until - self.answered)
+        if rows.num_rows:
+            self.parts.append(answers(self.fitted, specification, arrays(rows, specification.inputs)))
+            self.answered = until
 
 
 def baselines(
@@ -111,19 +119,18 @@ def baselines(
 ) -> tuple[Course, ...]:
     """The courses of *never*, *every N* for each of `periods`, and *last label*."""
     fitter = _Fitter(specification, estimator, cpu_clock)
-    policies = [_Policy(every, parts=[]) for every in (0, *periods)]
+    policies = [_Policy(every) for every in (0, *periods)]
     for number, chunk in enumerate(past.chunks):
         fitter.forget()
         for policy in policies:
             if not number or (policy.every and number % policy.every == 0):
+                policy.answer(past, specification, until=chunk.start)
                 known = pa.concat_tables([source, past.known_before(number).cast(source.schema)]) if number else source
                 window = window_of(known, specification.service.recipe.window) if number else source
                 fitter.fit(policy, _chosen(policy, window, specification, fitter))
                 policy.seen = (window,)
-        rows = past.rows.slice(chunk.start, chunk.end - chunk.start)
-        for policy in policies:
-            assert policy.parts is not None  # noqa: S101  # made above
-            policy.parts.append(answers(policy.fitted, specification, arrays(rows, specification.inputs)))
+    for policy in policies:
+        policy.answer(past, specification, until=past.rows.num_rows)
     fitted = tuple(_finished(policy, past, specification) for policy in policies)
     return (*fitted, course("last label", _last_label(past, source), past, specification))
 
@@ -142,8 +149,7 @@ def _chosen(policy: _Policy, window: pa.Table, specification: Specification, fit
 
 
 def _finished(policy: _Policy, past: History, specification: Specification) -> Course:
-    parts = policy.parts or []
-    outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    outputs = {name: np.concatenate([part[name] for part in policy.parts]) for name in policy.parts[0]}
     return course(
         policy.name,
         outputs,

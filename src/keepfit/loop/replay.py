@@ -59,6 +59,9 @@ from keepfit.store.streams import LabelWriter, SegmentWriter, Stream
 TURNS = 1000
 """More turns than this at one moment mean that the loop does not come to rest."""
 
+_ROTATE = 4_000
+"""Rows of a segment: an open one is read through at every look, a sealed one is mapped."""
+
 _BEFORE = timedelta(microseconds=1)
 
 
@@ -228,7 +231,8 @@ class _Stage:
         self._ledger = Ledger(places.ledger)
         if self._ledger.last(Applied, service) or Stream(root).counts().records:
             raise Conflict(f"{places.root} has facts of '{service}' already; a replay needs a store of its own")
-        self._records, self._labels = SegmentWriter(root, "replay"), LabelWriter(root, "replay")
+        self._records = SegmentWriter(root, "replay", rotate_rows=_ROTATE)
+        self._labels = LabelWriter(root, "replay", rotate_rows=_ROTATE)
         self._target = InProcess(Trees(places.trees))
         ids = itertools.count(1)
         self._loop = Loop(
@@ -236,7 +240,7 @@ class _Stage:
                 places=places,
                 ledger=self._ledger,
                 clock=self._clock,
-                executor=Inline(_performer(places), time.process_time),
+                executor=Inline(_performer(places, Stream(root)), time.process_time),
                 target=self._target,
                 new_id=lambda: f"replay-{next(ids):06d}",
             )
@@ -373,13 +377,13 @@ def _line(fact: Fact) -> tuple[str, str] | None:
             return None
 
 
-def _performer(places: Places) -> Callable[[Work], Made]:
+def _performer(places: Places, stream: Stream) -> Callable[[Work], Made]:
     """What runs a step in line: what user code raises becomes the Run's failure, as in a worker."""
 
     def perform(work: Work) -> Made:
         with TemporaryDirectory() as scratch:
             try:
-                return perform_step(work, places, Path(scratch))
+                return perform_step(work, places, Path(scratch), stream)
             except KeepfitError:
                 raise
             except Exception as error:

@@ -47,7 +47,7 @@ from keepfit.loop.pipeline import Made, Work
 from keepfit.loop.workplace import Workplace, values_of
 from keepfit.serve.loading import load, rehearse
 from keepfit.serve.wire import to_columns
-from keepfit.store.streams import Query
+from keepfit.store.streams import Query, Stream
 
 UNDECLARED = (Contract(), Golden(), Better())
 """The gates of a Service that declares none: only what is surely better goes live."""
@@ -56,12 +56,12 @@ _GIVEN = ("code", "parent", "memory")
 _MADE = {"bundle": "bundle", "twin": "twin", "memory": "bundle-memory"}
 
 
-def perform_step(work: Work, places: Places, scratch: Path) -> Made:
-    """Run the step a Work names; NotFound lists the steps there are."""
+def perform_step(work: Work, places: Places, scratch: Path, stream: Stream | None = None) -> Made:
+    """Run the step a Work names, on the Service's Stream if that is open; NotFound lists the steps there are."""
     step = _STEPS.get(work.step)
     if step is None:
         raise NotFound(f"no step {work.step!r}; there are: {', '.join(_STEPS)}")
-    return step(Workplace(work, places, scratch))
+    return step(Workplace(work, places, scratch, stream))
 
 
 def freeze(place: Workplace) -> Made:

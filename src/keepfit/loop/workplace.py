@@ -22,11 +22,15 @@ from keepfit.store.streams import Stream
 
 @dataclass(frozen=True)
 class Workplace:
-    """What a step may touch: the store, the declaration, and a folder of its own."""
+    """What a step may touch: the store, the declaration, and a folder of its own.
+
+    `opened` is the Service's Stream where the process has it open already: it remembers files.
+    """
 
     work: Work
     places: Places
     scratch: Path
+    opened: Stream | None = None
 
     @cached_property
     def blobs(self) -> Blobs:
@@ -46,7 +50,7 @@ class Workplace:
     @cached_property
     def stream(self) -> Stream:
         """The Service's Records and Labels."""
-        return Stream(self.places.stream(self.work.service))
+        return self.opened or Stream(self.places.stream(self.work.service))
 
     def table(self, name: str) -> pa.Table:
         """An input Dataset."""
