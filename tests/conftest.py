@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
+from shutil import disk_usage
 
+import hypothesis
+import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+MEMORY, ROOM = Path("/dev/shm"), 4 * 2**30  # bytes; all that the suite ever writes at once is a quarter of them  # noqa: S108
+
+hypothesis.settings.register_profile(
+    "same",
+    derandomize=True,  # a failure is found again
+    database=None,
+    deadline=None,  # a busy machine is no failure
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("same")
+
+
+def has_room(folder: Path) -> bool:
+    """Whether it is there, and what is written to it and kept in memory fits into both."""
+    return os.access(folder, os.W_OK) and min(disk_usage(folder).free, psutil.virtual_memory().available) >= ROOM
+
+
+if "TMPDIR" not in os.environ and has_room(MEMORY):
+    os.environ["TMPDIR"] = str(MEMORY)  # on a disk, tests and their processes wait for thousands of flushes
+    tempfile.tempdir = None
 
 
 @pytest.fixture(scope="session")

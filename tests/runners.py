@@ -22,7 +22,7 @@ from keepfit.core.places import Places, admin_socket
 from keepfit.store.blobs import Trees
 from keepfit.store.streams import Stream
 
-PATIENCE = 60.0
+PATIENCE = 180.0  # seconds, on a machine that is busy with others
 
 
 @dataclass

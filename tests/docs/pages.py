@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import random
 import re
 import shutil
 import signal
@@ -18,14 +19,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 _FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _REFUSED = "# refused"
 _END = "--- end of block"
-_PATIENCE = 150.0  # seconds for one block
+_PATIENCE = 600.0  # seconds for one block, on a machine that is busy with others
 
 _SHELL = f"""
 trap 'echo "{_END} $?"' EXIT
@@ -132,7 +133,7 @@ class Reader:
         """End every process of the page."""
         down = [sys.executable, "-m", "keepfit.edge.cli", "down"]
         for folder in {store.parent for store in self.folder.glob("**/.keepfit")}:
-            subprocess.run(down, cwd=folder, capture_output=True, check=False, timeout=60)
+            subprocess.run(down, cwd=folder, capture_output=True, check=False, timeout=_PATIENCE)
         for speaker in self._speakers.values():
             speaker.end()
 
@@ -197,9 +198,11 @@ def _environment(scratch: Path) -> dict[str, str]:
 
 
 def _free(number: int) -> Iterator[int]:
-    sockets: list[Any] = [socket.socket() for _ in range(number)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    yield from [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
+    """Ports that nobody listens on, and that no process is given that asks for any port, as most tests do."""
+    found = 0
+    while found < number:
+        port = random.SystemRandom().randrange(12_000, 32_000)  # below those that Linux gives by itself
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            found += 1
+            yield port

@@ -44,7 +44,7 @@ def main() -> None:
         new_id=lambda: uuid.uuid4().hex[:12],
     )
     loop = Loop(hands)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
         loop.turn()
         time.sleep(0.02)

@@ -24,7 +24,7 @@ def live_as_once(places: Places, when: str) -> None:
         [sys.executable, str(Path(__file__).parent / "mortal_loop.py"), str(places.root), when],
         capture_output=True,
         check=False,
-        timeout=90,
+        timeout=900,
     )
     assert life.returncode == -signal.SIGKILL, life.stderr.decode()
 

@@ -306,7 +306,7 @@ def test_four_workers_answer_as_one(tmp_path: Path) -> None:
             done = runner.swap(version)
             assert done["ok"] is (version % 3 != 0), done
             if done["ok"]:
-                assert done["assign_seconds"] < 0.1
+                assert done["assign_seconds"] < 2.0
                 history.append((ordered, time.monotonic(), current, version))
                 current = version
         wait(lambda: all(witness.seen and witness.seen[-1][2] == current for witness in witnesses))

@@ -24,7 +24,7 @@ from keepfit.serve.manifest import manifest
 from keepfit.serve.remote import Remote
 from runners import wait
 
-PATIENCE = 60.0
+PATIENCE = 180.0  # seconds, on a machine that is busy with others
 Arrays = dict[str, Any]
 
 
@@ -184,14 +184,22 @@ def test_a_death_costs_one_batch(tmp_path: Path, command: int) -> None:
 
 
 async def _longest_pause() -> float:
-    """The longest time, until cancelled, for which the event loop did not come round."""
-    longest, before = 0.0, time.monotonic()
+    """The longest time, until cancelled, for which the event loop did not come round though it had a processor."""
+    longest, before = 0.0, _awake()
     try:
         while True:
             await asyncio.sleep(0.01)
-            longest, before = max(longest, time.monotonic() - before), time.monotonic()
+            now = _awake()
+            longest, before = max(longest, now - before), now
     except asyncio.CancelledError:
         return longest
+
+
+def _awake() -> float:
+    """Seconds of a clock that stands still while this thread waits for a processor, where the system tells."""
+    told = Path("/proc/thread-self/schedstat")
+    waited = int(told.read_text().split()[1]) / 1e9 if told.exists() else 0.0
+    return time.monotonic() - waited
 
 
 def test_an_idle_process_that_is_killed_is_replaced(tmp_path: Path) -> None:
@@ -216,9 +224,8 @@ def test_waiting_for_others_is_short_and_asked_for(tmp_path: Path) -> None:
         await asyncio.sleep(0.05)
         second = remote.ask(models.x(2))
         assert _rows(list(await asyncio.gather(first, second))) == [2, 2]
-        began = time.monotonic()
-        full = await asyncio.gather(*(remote.ask(models.x(n)) for n in range(4)))
-        assert time.monotonic() - began < 0.9
+        remote._serving = Serving(batch_delay=10.0, batch_rows=4)
+        full = await asyncio.wait_for(asyncio.gather(*(remote.ask(models.x(n)) for n in range(4))), 8.0)
         assert _rows(list(full)) == [4] * 4
 
     with _remote(tmp_path, serving=Serving(batch_delay=1.0, batch_rows=4)) as remote:
@@ -294,9 +301,8 @@ def test_a_process_that_dies_at_every_start_is_started_once_a_second(tmp_path: P
     """Those who wait are told why; the next who asks has it tried again, and not sooner."""
 
     async def scene(remote: Remote) -> None:
-        until = time.monotonic() + 4.0
         faults: list[KeepfitError] = []
-        while time.monotonic() < until:
+        while len(list(starts.iterdir())) < 4:
             try:
                 await remote.ask(models.x(1))
             except KeepfitError as fault:
@@ -304,11 +310,11 @@ def test_a_process_that_dies_at_every_start_is_started_once_a_second(tmp_path: P
         assert "status 5" in str(faults[-1])
         assert len(faults) < 8
 
+    starts = tmp_path / "place" / "forks"
     with _remote(tmp_path, source=DYING) as remote:
         asyncio.run(scene(remote))
-    starts = sorted(float(path.name) for path in (tmp_path / "place" / "forks").iterdir())
-    assert len(starts) > 2
-    assert starts[-1] - starts[0] > len(starts) - 2  # a second between two, however long Python takes to begin
+    times = sorted(float(path.name) for path in starts.iterdir())
+    assert times[-1] - times[0] > len(times) - 2  # a second between two, however long Python takes to begin
 
 
 def test_two_versions_of_one_class_live_side_by_side(tmp_path: Path) -> None:
