@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -102,6 +103,8 @@ def up(file: Path | None, store: Path | None, **given: Any) -> None:
         sys.stdout.flush()
 
     run(places_of(store, file), Settings(file=file, actor=getpass.getuser(), **given), tell)
+    sys.stderr.flush()
+    os._exit(0)  # all is put away; now and then a thread of granian's aborts an interpreter that ends (its issue 693)
 
 
 @main.command()
