@@ -46,7 +46,8 @@ RINGS = (
 
 def _learners(deep: bool) -> list[tuple[str, Any]]:
     """Every registered learner of a kind, with its own defaults; replay with 500 rows."""
-    wanted = FEW if SHORT else tuple(names("keepfit.learners"))
+    there = [name for name in names("keepfit.learners") if name != "Avalanche"]  # others' methods, of another package
+    wanted = FEW if SHORT else tuple(there)
     found = [(name, load("keepfit.learners", name)) for name in wanted]
     chosen = [(name, kind()) for name, kind in found if issubclass(kind, FineTune) is deep]
     return [("Replay", Replay(rows=500)) if name == "Replay" else (name, made) for name, made in chosen]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,8 @@ from torch.nn import functional
 from keepfit.core.nouns import Learnt, Lesson
 from keepfit.learn.deep import MLP, Network, keeping, projection
 from keepfit.learn.deep.importance import fisher, sensitivity
-from keepfit.learn.deep.study import Batch, Study, _begun
+from keepfit.learn.deep.study import Batch, Study
+from keepfit.learn.deep.study import begun as started
 from keepfit.learn.learners.agem import AGEM
 from keepfit.learn.learners.der import DER
 from keepfit.learn.learners.der_plus_plus import DERPlusPlus
@@ -49,7 +51,7 @@ def lesson(seed: int, *, classes: tuple[int, ...] = CLASSES, count: int = 24, **
 def begun(method: FineTune, given: Lesson, **changed: Any) -> Study:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        study = _begun(method, small(**changed), given)
+        study = started(method, small(**changed), given)
     method.begin(study)
     return study
 
@@ -97,6 +99,30 @@ def test_the_loop_learns_what_a_plain_loop_learns(optimiser: str) -> None:
             steps.step()
     for found, wanted in zip(learnt.module_.parameters(), module.parameters(), strict=True):
         torch.testing.assert_close(found.data, wanted.data)
+
+
+def test_two_lessons_learn_what_one_long_loop_learns() -> None:
+    """Adam made once, and a loss among the classes seen by then; without `carries` the second lesson differs."""
+    given = lesson(1, classes=(0, 1)), lesson(2, classes=(1, 2))
+    settings = {"optimiser": "adam", "grows": True, "carries": True}
+    first = FineTune().learn(small(**settings), given[0]).model
+    second = replace(given[1], parent=pickle.loads(pickle.dumps(first)))  # noqa: S301  # made in the line before
+    learnt = FineTune().learn(small(**settings), second).model
+    torch.manual_seed(1)
+    module = MLP((5,))((3,), 4)
+    steps = torch.optim.Adam(module.parameters(), lr=0.05)
+    for one, seen in zip(given, (2, 3), strict=True):
+        X, y = torch.from_numpy(one.X), torch.from_numpy(one.y)
+        for epoch in range(2):
+            order = np.random.default_rng([one.seed, 0, epoch]).permutation(24)
+            for part in np.split(order, [8, 16]):
+                steps.zero_grad()
+                functional.cross_entropy(module(X[part])[:, :seen], y[part]).backward()
+                steps.step()
+    for found, wanted in zip(learnt.module_.parameters(), module.parameters(), strict=True):
+        torch.testing.assert_close(found.data, wanted.data)
+    anew = FineTune().learn(small(optimiser="adam", grows=True), second).model
+    assert not torch.allclose(anew.module_[-1].weight, learnt.module_[-1].weight)
 
 
 def test_fisher_is_the_mean_of_squared_gradients_of_drawn_labels() -> None:
@@ -380,6 +406,16 @@ def test_gem_steps_raise_no_earlier_loss() -> None:
     for other in earlier:
         assert float(torch.dot(other, study.gradient)) >= -1e-4 * float(other.norm() * own.norm())
     assert first.memory is not None
+
+
+def test_gem_rehearses_as_many_remembered_rows_as_new_ones() -> None:
+    """Remembered rows are passed over so often that they are about as many as the lesson's own."""
+    method = GEM(rows=10, rehearses=True)
+    (first,) = taught(method, 1)
+    study = begun(method, replace(lesson(2), parent=first.model, memory=first.memory))
+    assert np.bincount(method.passed(study)).tolist() == [2] * 10 + [1] * 24
+    assert method.passed(begun(method, lesson(1))).tolist() == list(range(24))
+    assert GEM(rows=10).passed(study).tolist() == list(range(10, 34))
 
 
 def test_agem_takes_away_what_goes_against_the_memory() -> None:

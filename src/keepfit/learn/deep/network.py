@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from keepfit.core.errors import Refused, SpecInvalid
 from keepfit.core.nouns import Lesson
 from keepfit.learn.deep.bodies import NearestMean
+from keepfit.learn.deep.optimisers import NAMES as OPTIMISERS
 from keepfit.learn.deep.scaling import Scaling
 from keepfit.learn.deep.torches import undisturbed
 from keepfit.learn.graph import Answer, Columns, Graph
@@ -26,7 +27,6 @@ CLOSED = -1e9
 """What is added to the score of a class that a row's task does not have: a probability of nought, and no NaN."""
 
 _CHUNK = 8192
-_OPTIMISERS = ("adam", "adamw", "sgd")
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,9 @@ class Network:
     `iterations` is a number of batches in place of `epochs`. `heads` names the column that says which task a row is of;
     its classes then compete among themselves, and the column is no feature. `standardise` takes mean and deviation of
     the first rows off inputs and numbers to predict, and keeps to them; a missing number is nought after that.
-    Every class has its output from the beginning, whether it was seen or not.
+    Every class has its output from the beginning, whether it was seen or not; with `grows` those unseen take no part in
+    the loss. With `carries` the optimiser goes on with the moments that the parent's ended with, as in one long loop,
+    and does not begin anew with every Lesson.
 
     >>> X = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
     >>> network = Network(module=MLP((16,)), lr=0.01, epochs=20).fit(X, X.sum(axis=1) > 0)
@@ -76,6 +78,8 @@ class Network:
     epochs: int = 10
     iterations: int | None = None
     heads: str | None = None
+    grows: bool = False
+    carries: bool = False
     standardise: bool = True
     device: str = "cpu"
     n_jobs: int = 1
@@ -117,8 +121,8 @@ class Network:
 
     def start(self, X: Any, y: NDArray[Any], classes: tuple[Any, ...]) -> None:
         """Become untrained: the module built, mean and deviation taken from these rows."""
-        if self.optimiser not in _OPTIMISERS:
-            raise SpecInvalid(f"Network.optimiser: expected one of {list(_OPTIMISERS)}, found {self.optimiser!r}")
+        if self.optimiser not in OPTIMISERS:
+            raise SpecInvalid(f"Network.optimiser: expected one of {list(OPTIMISERS)}, found {self.optimiser!r}")
         plain = self._plain(X)
         self.shape_: tuple[int, ...] = tuple(plain.shape[1:])
         if classes:
@@ -129,6 +133,7 @@ class Network:
         self.groups_: NDArray[np.bool_] = np.empty((0, len(classes)), dtype=bool)
         self.scaling_ = Scaling.of(plain, None if classes else y, standardise=self.standardise)
         self.means_: Tensor | None = None
+        self.moments_: dict[str, NDArray[Any]] = {}
         self.module_: nn.Module = self._built()
 
     def go_on_from(self, parent: Network) -> None:
@@ -177,6 +182,10 @@ class Network:
         """What is added to scores by task, (tasks + 1, classes): a new task has every class."""
         opened = np.concatenate([self.groups_, np.ones((1, len(self.classes_)), dtype=bool)])
         return torch.from_numpy(np.where(opened, 0.0, CLOSED).astype(np.float32)).to(self.device)
+
+    def unseen(self) -> Tensor:
+        """What is added to scores, (classes,), so that classes not seen yet get nothing."""
+        return torch.from_numpy(np.where(self.seen_, 0.0, CLOSED).astype(np.float32)).to(self.device)
 
     def notice(self, X: Any, codes: NDArray[np.int64]) -> None:
         """Remember which classes there are, and in which task."""

@@ -24,6 +24,7 @@ from keepfit.core.errors import Refused
 from keepfit.core.nouns import Learnt, Lesson, Memory
 from keepfit.learn.deep import checkpoints, rows
 from keepfit.learn.deep.network import Network
+from keepfit.learn.deep.optimisers import moments, optimiser, take_up
 from keepfit.learn.deep.torches import undisturbed
 from keepfit.learn.deep.vector import flattened, released
 from keepfit.learn.tables import column
@@ -67,12 +68,16 @@ class Study:
         self.y: Tensor = torch.from_numpy(self.targets).to(network.device)
         self.tasks: Tensor | None = network.tasks(self.X)
         self.closed: Tensor | None = None if self.tasks is None else network.closed()
+        if network.grows and network.classifies and self.tasks is None:
+            self.closed = network.unseen()
         self.arm()
 
     def arm(self) -> None:
         """Make the vector of what is trainable by now, and its optimiser."""
         self.vector, self.gradient = flattened(self.module)
-        self.optimiser = _optimiser(self.network, self.vector)
+        self.optimiser = optimiser(self.network, [self.vector])
+        if self.network.carries:
+            take_up(self.optimiser, getattr(self.network, "moments_", {}))
 
     @property
     def memory(self) -> Memory | None:
@@ -110,9 +115,11 @@ class Study:
         return functional.cross_entropy(self.open(outputs, places), truth)
 
     def open(self, outputs: Tensor, places: Tensor) -> Tensor:
-        """Scores in which only the classes of each row's task can win."""
-        if self.tasks is None or self.closed is None:
+        """Scores in which only the classes of each row's task, or those seen, can win."""
+        if self.closed is None:
             return outputs
+        if self.tasks is None:
+            return outputs + self.closed
         return outputs + self.closed.index_select(0, self.tasks.index_select(0, places))
 
     def column(self, name: str) -> NDArray[Any]:
@@ -144,23 +151,31 @@ def taught(method: FineTune, estimator: Any, lesson: Lesson) -> Learnt:
 
     Raises Refused where the estimator is no Network, the classes are other ones than the parent's, or the loss is NaN.
     """
-    if not isinstance(estimator, Network):
-        raise Refused(
-            f"{type(method).__name__} teaches a keepfit.learn.deep.Network, the Service declares a "
-            f"{type(estimator).__name__}; declare a Network, or take another learner",
-            code="not_a_network",
-        )
+    check_network(method, estimator)
     with undisturbed(estimator.n_jobs, seed=lesson.seed, device=estimator.device):
-        study = _begun(method, estimator, lesson)
+        study = begun(method, estimator, lesson)
         method.begin(study)
         _pass(method, study)
+        if study.network.carries:
+            study.network.moments_ = moments(study.optimiser)
         study.module.eval()
         learnt = Learnt(study.network, method.remember(study))
         released(study.module)
         return learnt
 
 
-def _begun(method: FineTune, estimator: Network, lesson: Lesson) -> Study:
+def check_network(method: FineTune, estimator: Any) -> None:
+    """Refused where the estimator is no Network."""
+    if not isinstance(estimator, Network):
+        raise Refused(
+            f"{type(method).__name__} teaches a keepfit.learn.deep.Network, the Service declares a "
+            f"{type(estimator).__name__}; declare a Network, or take another learner",
+            code="not_a_network",
+        )
+
+
+def begun(method: FineTune, estimator: Network, lesson: Lesson) -> Study:
+    """The Study of a Lesson, nothing of it learnt yet: the rows beside remembered ones, a copy of the parent."""
     network, memory = Network(**estimator.get_params()), lesson.memory
     old = memory.rows if memory is not None else None
     X, labels = rows.joined(old, lesson.X), rows.labels(old, lesson.y)
@@ -185,13 +200,6 @@ def _check_classes(parent: Network, lesson: Lesson) -> None:
             "begin again from scratch",
             code="other_classes",
         )
-
-
-def _optimiser(network: Network, vector: Tensor) -> Any:
-    shared: dict[str, Any] = {"lr": network.lr, "weight_decay": network.weight_decay, "fused": True}
-    if network.optimiser == "sgd":
-        return torch.optim.SGD([vector], momentum=network.momentum, **shared)
-    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[network.optimiser]([vector], **shared)
 
 
 def _pass(method: FineTune, study: Study) -> None:

@@ -9,6 +9,9 @@ from keepfit.core.nouns import Memory
 from keepfit.learn.learners.fine_tune import FineTune
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from keepfit.learn.deep.study import Batch, Study
 
 
@@ -18,11 +21,24 @@ class GEM(FineTune):
 
     Lopez-Paz and Ranzato, Gradient episodic memory for continual learning, 2017, eq. 8 to 11, with their `margin`. At
     most `rows` are remembered, equally many of each of the last `lessons` lessons.
+
+    A step learns from new rows alone. With `rehearses` remembered ones are passed over beside them, so often that they
+    are about as many, as Hsu et al. do it (Re-evaluating continual learning scenarios, 2018).
     """
 
     rows: int = 1000
     margin: float = 0.5
     lessons: int = 20
+    rehearses: bool = False
+
+    def passed(self, study: Study) -> NDArray[np.int64]:
+        """The Lesson's own rows, and remembered ones where they are rehearsed."""
+        import numpy as np
+
+        if not (self.rehearses and study.old):
+            return study.fresh
+        times = max(1, len(study.fresh) // self.rows)
+        return np.concatenate([np.tile(np.arange(study.old), times), study.fresh])
 
     def begin(self, study: Study) -> None:
         """Gather the remembered rows by lesson."""

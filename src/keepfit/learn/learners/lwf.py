@@ -10,7 +10,6 @@ from keepfit.learn.learners.fine_tune import FineTune
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from keepfit.learn.deep.network import Network
     from keepfit.learn.deep.study import Batch, Study
 
 
@@ -38,7 +37,7 @@ class LwF(FineTune):
         parent = study.parent
         grown = self.grows and study.network.classifies and study.network.heads is None
         if grown:
-            study.kept["closed"] = _closed(study.network)
+            study.kept["closed"] = study.network.unseen()
             study.kept["share"] = torch.tensor(study.y.unique().numel() / float(study.network.seen_.sum()))
         if parent is None:
             return
@@ -48,7 +47,7 @@ class LwF(FineTune):
             study.kept |= {name: torch.from_numpy(places).to(study.x.device) for name, places in names.items()}
         with torch.no_grad():
             before = parent.module_.eval()(study.x)
-        study.kept["before"] = before + _closed(parent) if grown else before
+        study.kept["before"] = before + parent.unseen() if grown else before
 
     def loss(self, study: Study, batch: Batch) -> Tensor:
         """The loss of the batch and its distance from the parent's answers."""
@@ -73,13 +72,3 @@ class LwF(FineTune):
         t = self.temperature
         wanted, found = (before / t).log_softmax(dim=1), (now / t).log_softmax(dim=1)
         return t * t * functional.kl_div(found, wanted, reduction="batchmean", log_target=True)
-
-
-def _closed(network: Network) -> Tensor:
-    """What is added to the scores of a network, (classes,), so that classes it has not seen get nothing."""
-    import numpy as np
-    import torch
-
-    from keepfit.learn.deep.network import CLOSED
-
-    return torch.from_numpy(np.where(network.seen_, 0.0, CLOSED).astype(np.float32)).to(network.device)
