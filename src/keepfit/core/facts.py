@@ -6,7 +6,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
-from keepfit.core.nouns import Conditions, Digest, Finding, Interference, Mark, Measurement, Outcome, Ruling, SlotName
+from keepfit.core.nouns import (
+    Conditions,
+    Digest,
+    Finding,
+    Interference,
+    Mark,
+    Measurement,
+    Outcome,
+    Ruling,
+    SlotName,
+    Span,
+)
 
 
 def slot_called(name: str) -> tuple[SlotName, int]:
@@ -97,8 +108,9 @@ class Decided(Fact):
 class UpdateOpened(Fact):
     """An update (or, with `confirms`, a re-judging of a live Version) began.
 
-    `as_of` fixes which labels are known to it, so that its keyed steps can be repeated exactly. With `bundle` nothing
-    is trained: that Bundle, which came from outside, is the candidate.
+    `as_of` fixes which labels are known to it, so that its keyed steps can be repeated exactly, and `left_out` the
+    Spans whose rows it neither learns from nor is judged on: Monitors found them out of line, and that did not last.
+    With `bundle` nothing is trained: that Bundle, which came from outside, is the candidate.
     """
 
     about = "update"
@@ -114,6 +126,7 @@ class UpdateOpened(Fact):
     confirms: int = 0
     bundle: Digest = ""
     origin: str = ""
+    left_out: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,7 +273,10 @@ class Quarantined(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Watched(Fact):
-    """A Monitor looked at records up to `records` (or labels up to `labels`) of the Stream."""
+    """A Monitor looked at records up to `records` (or labels up to `labels`) of the Stream.
+
+    `window` is the Span it looked at, None where it does not look at how Records are distributed.
+    """
 
     about = "monitor"
     monitor: str
@@ -268,6 +284,7 @@ class Watched(Fact):
     labels: int
     measurements: tuple[Measurement, ...]
     findings: tuple[Finding, ...]
+    window: Span | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,7 +76,8 @@ class Recipe:
     candidate is judged on and never trained on; `learner` None means to refit the Service's estimator. With `refit` the
     Bundle that goes live has learnt from all rows, those held out included, and its verdict is that of its twin, which
     has not: worth twice the training where the newest rows matter most. `selection` says which rows of the window it
-    learns from.
+    learns from. Records that a Monitor found to have moved are left out until `looks` of its looks in a row have found
+    the same: one bad batch is not learnt, a change that lasts is; 1 learns all of them at once.
     """
 
     window: Window = Window()
@@ -87,8 +88,11 @@ class Recipe:
     learner: Learner | None = None
     refit: bool = False
     selection: Selection = Selection()
+    looks: int = 2
 
     def __post_init__(self) -> None:
+        if self.looks < 1:
+            raise SpecInvalid(f"Recipe.looks: expected at least 1, found {self.looks}")
         if self.holdout <= 0 or (self.holdout > 1 and self.holdout != int(self.holdout)):
             raise SpecInvalid(
                 f"Recipe.holdout: expected a share between 0 and 1 or a whole number of rows, found {self.holdout}"

@@ -89,6 +89,10 @@ def _told_of_versions(fact: Fact) -> str:
             return f"v{fact.version} is in quarantine: {fact.reason}"
         case UpdateClosed():
             return f"update {fact.update} {fact.outcome}" + ("" if fact.version else f": {fact.reason}")
+        case RunFinished(step="freeze", result={"left_out": [_, *_] as spans}):
+            rows = sum(int(span["rows"]) for span in spans)
+            told = ", ".join(f"{span['start']} to {span['end']}" for span in spans)
+            return f"{rows} rows are left out, which were found out of line: {told}"
         case RunFinished(step="check", result={"warnings": [_, *_] as warnings}):
             return f"the data is out of line, and learnt from: {'; '.join(warnings)}"
         case RunFailed():

@@ -14,9 +14,11 @@ def watching(monitors: tuple[str, ...], situation: Situation, specification: Spe
     """The Work of a look of these Monitors."""
     swap = situation.swap
     assert swap is not None  # noqa: S101  # plan watches only a live Version
+    doubted = {doubt.monitor for doubt in situation.doubts if not doubt.over}
+    last = {name for name, watched in situation.watched.items() if watched.findings}
     parameters = {
         "monitors": list(monitors),
-        "again": [name for name in monitors if (last := situation.watched.get(name)) and last.findings],
+        "again": [name for name in monitors if name in last | doubted],
         "since": swap.time.isoformat(),
         "version": situation.live,
         "records": situation.records,

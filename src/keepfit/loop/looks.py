@@ -18,6 +18,7 @@ from keepfit.core.nouns import (
     Bundle,
     Reference,
     Season,
+    Span,
     Subject,
 )
 from keepfit.core.registry import from_plain, to_plain
@@ -41,7 +42,7 @@ def look(place: Workplace) -> Made:
     bundle = from_plain(Bundle, json.loads((directory / "bundle.json").read_bytes()))
     looks = []
     for name in parameters["monitors"]:
-        measurements, findings = _looked(place, monitors[name], bundle)
+        window, (measurements, findings) = _looked(place, monitors[name], bundle)
         looks.append(
             {
                 "monitor": name,
@@ -49,6 +50,7 @@ def look(place: Workplace) -> Made:
                 "labels": parameters["labels"],
                 "measurements": to_plain(measurements),
                 "findings": to_plain(findings),
+                "window": to_plain(window),
             }
         )
     return Made({}, {"looks": looks})
@@ -62,19 +64,20 @@ def compact(place: Workplace) -> Made:
 Samples = dict[str, np.ndarray]
 
 
-def _looked(place: Workplace, monitor: Monitor, bundle: Bundle) -> Looked:
+def _looked(place: Workplace, monitor: Monitor, bundle: Bundle) -> tuple[Span | None, Looked]:
+    """What is found, and in which Span where that is about how Records are distributed."""
     match monitor.on:
         case Subject.LOSS:
-            return _losses(place, monitor, bundle)
+            return None, _losses(place, monitor, bundle)
         case Subject.INPUTS | Subject.OUTPUT:
             return _distributions(place, monitor, bundle)
         case Subject.QUALITY:
-            return watch_expected(place, monitor, bundle, _recent(place, monitor))
+            return None, watch_expected(place, monitor, bundle, _recent(place, monitor))
         case Subject.RECORDS:
-            return watch_records(place, monitor, bundle, _recent(place, monitor))
+            return None, watch_records(place, monitor, bundle, _recent(place, monitor))
 
 
-def _distributions(place: Workplace, monitor: Monitor, bundle: Bundle) -> Looked:
+def _distributions(place: Workplace, monitor: Monitor, bundle: Bundle) -> tuple[Span | None, Looked]:
     """Every input, or every output, against training or against earlier Records."""
     fields = bundle.signature.inputs if monitor.on is Subject.INPUTS else bundle.signature.outputs
     prefix = "" if monitor.on is Subject.INPUTS else OUTPUT_PREFIX
@@ -82,7 +85,7 @@ def _distributions(place: Workplace, monitor: Monitor, bundle: Bundle) -> Looked
     of = ""
     if monitor.reference is Reference.TRAINING:
         reference = pq.read_table(place.trees.path(place.work.inputs["bundle"]) / "reference.parquet")
-        window = _recent(place, monitor)
+        window = _recent(place, monitor, since=None if monitor.on is Subject.INPUTS else "")
     elif monitor.season is not Season.NONE:
         reference, window, of = _seasonal(place, monitor)
     else:
@@ -90,7 +93,14 @@ def _distributions(place: Workplace, monitor: Monitor, bundle: Bundle) -> Looked
     times = values_of(window[RECORD_TIME])
     measured, found = watch(monitor, _samples(reference, names), _samples(window, names), times=times, of=of)
     before = None if monitor.reference is Reference.TRAINING else reference
-    return measured, explained(place, bundle, found, before, window)
+    return _span(place, window), (measured, explained(place, bundle, found, before, window))
+
+
+def _span(place: Workplace, window: pa.Table) -> Span | None:
+    if not window.num_rows:
+        return None
+    first, last = (extreme(window[RECORD_TIME]).as_py() for extreme in (pc.min, pc.max))
+    return Span(place.work.service, first, last + timedelta(microseconds=1))
 
 
 def _earlier(place: Workplace, monitor: Monitor) -> tuple[pa.Table, pa.Table]:
@@ -123,11 +133,17 @@ def _seasonal(place: Workplace, monitor: Monitor) -> tuple[pa.Table, pa.Table, s
 
 
 def _recent(place: Workplace, monitor: Monitor, *, since: str | None = "", spans: int = 1) -> pa.Table:
-    """The latest Records, by default since the swap; of outputs only those of the live Version, not of a canary."""
+    """The latest Records, by default since the swap; of outputs only those of the live Version, not of a canary.
+
+    Inputs are not the Version's: of them a look takes those before the swap as well.
+    """
     window = monitor.window
     last = None if window.rows is None else window.rows * spans
     version = place.work.parameters["version"] if monitor.on in (Subject.OUTPUT, Subject.QUALITY) else None
     start = None if since is None else datetime.fromisoformat(since or place.work.parameters["since"])
+    newest = place.stream.counts().last
+    if window.time is not None and newest is not None:  # nothing older can be in it
+        start = max(start or newest - window.time * spans, newest - window.time * spans)
     rows = place.stream.read(Query(start=start, last=last, version=version))
     if window.time is not None and rows.num_rows:
         oldest = pc.subtract(pc.max(rows[RECORD_TIME]), pa.scalar(window.time * spans))

@@ -42,6 +42,7 @@ from keepfit.core.registry import from_plain
 from keepfit.core.service import Specification
 from keepfit.loop import intents as planned
 from keepfit.loop.asides import compacting, marking, watching
+from keepfit.loop.doubts import left_out
 from keepfit.loop.executors import Ended, Executor
 from keepfit.loop.forgetting import forget
 from keepfit.loop.pipeline import Work, work
@@ -102,7 +103,7 @@ def _facts(
         case planned.Decide(reason):
             return (Decided(service=service, time=now, fire=True, reason=reason),)
         case planned.Open():
-            return _open(intent, situation, service, hands)
+            return _open(intent, situation, specification, hands)
         case planned.Run(step):
             return _run(step, situation, specification, hands)
         case planned.Register(digest):
@@ -133,8 +134,8 @@ def _gist(reason: str) -> str:
     return "".join(character for character in reason if not character.isdigit())
 
 
-def _open(intent: planned.Open, situation: Situation, service: str, hands: Hands) -> tuple[Fact, ...]:
-    now = hands.clock.now()
+def _open(intent: planned.Open, situation: Situation, specification: Specification, hands: Hands) -> tuple[Fact, ...]:
+    service, now = specification.service.name, hands.clock.now()
     applied = situation.applied
     assert applied is not None  # noqa: S101  # only applied Services are planned for
     opened = UpdateOpened(
@@ -152,6 +153,7 @@ def _open(intent: planned.Open, situation: Situation, service: str, hands: Hands
         confirms=intent.confirms,
         bundle=intent.bundle,
         origin=intent.origin,
+        left_out=() if intent.confirms else left_out(situation.doubts, specification.service.recipe.looks),
     )
     decided = Decided(service=service, time=now, fire=True, reason=intent.reason)
     return (decided, opened) if intent.decided else (opened,)

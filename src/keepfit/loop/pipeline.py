@@ -107,13 +107,15 @@ Versions = Mapping[int, VersionRegistered]
 
 def _freeze(opened: UpdateOpened, specification: Specification, done: Done, versions: Versions) -> Parts:
     recipe = specification.service.recipe
-    parameters = {
+    parameters: dict[str, Any] = {
         "as_of": opened.as_of.isoformat(),
         "window": to_plain(recipe.window),
         "holdout": recipe.holdout,
         "answered_by": opened.confirms,
         "columns": [field.name for field in specification.inputs],
     }
+    if opened.left_out:
+        parameters["left_out"] = [to_plain(span) for span in opened.left_out]
     return parameters, {"source": specification.source, "given": opened.dataset}
 
 

@@ -7,7 +7,7 @@ controller that was killed at any moment simply starts again.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from keepfit.core.facts import Requested, RunFailed, UpdateOpened, slot_called
 from keepfit.core.nouns import Decision, Digest, Outcome, Reference, SlotName, Subject
@@ -54,7 +54,7 @@ def plan(situation: Situation, specification: Specification) -> tuple[Intent, ..
     if situation.live and situation.deployed is not None and situation.deployed != situation.live:
         number = situation.live
         return (Swap(number, "restore", f"the runner serves v{situation.deployed}, the ledger says v{number}"),)
-    return (*looks, _next_update(situation, specification))
+    return (*looks, *_next_update(situation, specification))
 
 
 def _wishes(situation: Situation) -> Iterator[Intent]:
@@ -236,31 +236,49 @@ def _after_confirmation(
     return Close("refused", reasons)
 
 
-def _next_update(situation: Situation, specification: Specification) -> Intent:
+def _next_update(situation: Situation, specification: Specification) -> Iterator[Intent]:
+    """The update that is due; what came last is looked at first, because what is out of line is not learnt."""
     for request in situation.requests:
         if request.deed in ("update", "register"):
-            return Open(
-                request.reason,
-                situation.live,
-                request=request.id,
-                dataset=request.dataset,
-                bundle=request.bundle,
-                origin=request.origin,
-            )
+            if not _looks_first(situation, specification, request.time):
+                yield _asked_for(request, situation.live)
+            return
     rest = _resting(situation)
     if rest:
-        return Nothing(rest)
-    if not situation.live and not situation.versions:
-        return Open("there is no version yet", parent=0)
-    confirmation = _confirmation(situation, specification)
-    if confirmation:
-        return confirmation
-    if situation.remembered:
-        return Open(situation.remembered.reason, situation.live)
-    decision = _decide(situation, specification)
-    if decision.fire:
-        return Open(decision.reason, situation.live, decided=True)
-    return Nothing(decision.reason)
+        yield Nothing(rest)
+    elif not situation.live and not situation.versions:
+        yield Open("there is no version yet", parent=0)
+    elif confirmation := _confirmation(situation, specification):
+        yield confirmation
+    elif situation.remembered:
+        if not _looks_first(situation, specification, situation.remembered.time):
+            yield Open(situation.remembered.reason, situation.live)
+    else:
+        decision = _decide(situation, specification)
+        if not decision.fire:
+            yield Nothing(decision.reason)
+        elif _looks_first(situation, specification, situation.now):
+            yield Decide(decision.reason)
+        else:
+            yield Open(decision.reason, situation.live, decided=True)
+
+
+def _asked_for(request: Requested, live: int) -> Open:
+    asked = {"dataset": request.dataset, "bundle": request.bundle, "origin": request.origin}
+    return Open(request.reason, live, request=request.id, **asked)
+
+
+def _looks_first(situation: Situation, specification: Specification, since: datetime) -> bool:
+    """Whether Monitors of how Records are distributed are to look once more before an update wanted since then begins.
+
+    One look that began since is enough: where Records come quickly, the next one is due at once.
+    """
+    if not situation.live or (situation.looked is not None and situation.looked >= since):
+        return False
+    if situation.aside and situation.aside.step == "watch":
+        return True
+    monitors = (one for one in specification.service.monitors if one.on in (Subject.INPUTS, Subject.OUTPUT))
+    return not _has_failed(situation) and any(_is_due(situation, monitor) for monitor in monitors)
 
 
 def _resting(situation: Situation) -> str:
@@ -308,13 +326,18 @@ def _aside(situation: Situation, specification: Specification) -> tuple[Watch | 
     """The Monitors which are due, else a Mark, else a compaction that is due, unless such a Run is under way."""
     if not situation.live or situation.aside:
         return ()
-    failed = situation.aside_failed
-    if failed and situation.now < failed.time + timedelta(minutes=1):
+    if _has_failed(situation):
         return ()
     looks = _looks(situation, specification) or _marks(situation, specification)
     if not looks and situation.records - situation.compacted >= COMPACT_AFTER:
         return (Compact(situation.records),)
     return looks
+
+
+def _has_failed(situation: Situation) -> bool:
+    """Whether the last Run beside any update failed just now, so that none is begun."""
+    failed = situation.aside_failed
+    return failed is not None and situation.now < failed.time + timedelta(minutes=1)
 
 
 def _marks(situation: Situation, specification: Specification) -> tuple[Mark, ...]:
@@ -341,15 +364,18 @@ def _is_due(situation: Situation, monitor: Monitor) -> bool:
     fired = situation.fired.get(monitor.name)
     if fired and situation.now < fired + monitor.cooldown:
         return False
+    window = monitor.window.rows or monitor.minimum
+    first = 2 * window if monitor.reference is Reference.EARLIER else window
+    if monitor.on is Subject.INPUTS:  # which do not depend on what is live: a swap leaves no Record unseen
+        known = situation.seen.get(monitor.name)
+        return situation.records - (known or 0) >= (first if known is None else monitor.stride or window)
     swap, last = situation.swap, situation.watched.get(monitor.name)
     loss = monitor.on is Subject.LOSS
     held = situation.labels if loss else situation.records
     base = (swap.labels if loss else swap.records) if swap else 0
     seen = max(base, (last.labels if loss else last.records) if last else base)
-    window = monitor.window.rows or monitor.minimum
-    first = monitor.minimum if loss else (2 * window if monitor.reference is Reference.EARLIER else window)
-    stride = monitor.stride or (monitor.minimum if loss else window)
-    return held - seen >= (stride if last else first)
+    first, stride = (monitor.minimum, monitor.minimum) if loss else (first, window)
+    return held - seen >= ((monitor.stride or stride) if last else first)
 
 
 def _title(opened: UpdateOpened) -> str:

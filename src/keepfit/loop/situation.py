@@ -27,6 +27,7 @@ from keepfit.core.facts import (
     Watched,
 )
 from keepfit.core.nouns import Digest, Finding, FindingKind, Mark, SlotName
+from keepfit.loop.doubts import Doubt, doubted
 
 ASIDE = ("watch", "compact", "mark")
 """Steps that belong to no update."""
@@ -60,7 +61,9 @@ class Situation:
     what each Version was judged on, by name; `spent` the CPU-seconds of the open update, `costs` those of the last
     ones; `releases` when Versions went live; `arrivals` how many labels there were when, since the last update;
     `answered` what was found before it, and led to it; `remembered` the decision to update that was made while one was
-    open. `forgotten` are the ids of Records that no update learns from again.
+    open, or before the newest Records were looked at. `looked` is when the last look that ended well began, `seen` how
+    many Records there were when each Monitor last looked, whatever was live, `doubts` what looks found to have moved.
+    `forgotten` are the ids of Records that no update learns from again.
     """
 
     now: datetime
@@ -98,6 +101,9 @@ class Situation:
     arrivals: tuple[tuple[datetime, int], ...] = ()
     answered: frozenset[tuple[FindingKind, str]] = frozenset()
     remembered: Decided | None = None
+    looked: datetime | None = None
+    seen: Mapping[str, int] = field(default_factory=dict)
+    doubts: tuple[Doubt, ...] = ()
     forgotten: frozenset[str] = frozenset()
 
     @property
@@ -145,8 +151,7 @@ def fold(situation: Situation, fact: Fact) -> Situation:
             left = tuple(request for request in situation.requests if request.id != fact.request)
             return replace(situation, requests=left)
         case Decided():
-            kept = fact if fact.fire and situation.update else situation.remembered
-            return replace(situation, decided=fact, remembered=kept)
+            return replace(situation, decided=fact, remembered=fact if fact.fire else situation.remembered)
         case Swapped():
             known = replace(situation, slots={**situation.slots, fact.slot: fact})
             if fact.slot != SlotName.LIVE:
@@ -222,6 +227,8 @@ def _watched(situation: Situation, fact: Watched) -> Situation:
             watched={**situation.watched, fact.monitor: fact},
             fired=fired,
             findings=(*situation.findings, *fact.findings),
+            doubts=doubted(situation.doubts, fact),
+            seen={**situation.seen, fact.monitor: fact.records},
         ),
         fact.time,
         fact.labels,
@@ -253,7 +260,8 @@ def _fold_update(situation: Situation, fact: Fact) -> Situation:
             return replace(situation, aside=fact)
         case RunFinished() if fact.step in ASIDE:
             compacted = int(fact.result.get("compacted", situation.compacted))
-            return replace(situation, aside=None, aside_failed=None, compacted=compacted)
+            looked = situation.aside.time if situation.aside and fact.step == "watch" else situation.looked
+            return replace(situation, aside=None, aside_failed=None, compacted=compacted, looked=looked)
         case RunFailed() if fact.step in ASIDE:
             return replace(situation, aside=None, aside_failed=fact)
         case RunStarted():

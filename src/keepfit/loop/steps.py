@@ -25,6 +25,7 @@ from keepfit.core.nouns import (
     Evaluation,
     Evidence,
     Severity,
+    Span,
     Window,
 )
 from keepfit.core.places import Places
@@ -72,6 +73,7 @@ def freeze(place: Workplace) -> Made:
         return _freeze_answers(place, as_of)
     columns = [RECORD_ID, RECORD_TIME, *parameters["columns"], LABEL]
     labelled = place.stream.read(Query(as_of=as_of, labelled=True))
+    labelled, left = _left_out(labelled, parameters)
     arrived = labelled.select(columns) if labelled.num_rows else None
     if "given" in place.work.inputs:
         train = _kept(place.table("given").select(columns), parameters)
@@ -84,7 +86,19 @@ def freeze(place: Workplace) -> Made:
     if not train.num_rows or not holdout.num_rows:
         return Made({}, {"short": f"{train.num_rows} rows to train on and {holdout.num_rows} to judge on are too few"})
     made = {"train": place.keep(train), "holdout": place.keep(holdout)}
-    return Made(made, {"train": train.num_rows, "holdout": holdout.num_rows, **_extent(holdout)})
+    return Made(made, {"train": train.num_rows, "holdout": holdout.num_rows, **left, **_extent(holdout)})
+
+
+def _left_out(rows: pa.Table, parameters: Mapping[str, Any]) -> tuple[pa.Table, dict[str, Any]]:
+    """The Records outside of the Spans that were found out of line; these, with how many rows each of them had."""
+    told = []
+    for plain in parameters.get("left_out", ()):
+        span = from_plain(Span, plain)
+        start, end = (pa.scalar(moment, rows.schema.field(RECORD_TIME).type) for moment in (span.start, span.end))
+        inside = pc.and_(pc.greater_equal(rows[RECORD_TIME], start), pc.less(rows[RECORD_TIME], end))
+        told.append({**plain, "rows": pc.sum(inside).as_py() or 0})
+        rows = rows.filter(pc.invert(inside))
+    return rows, {"left_out": told} if told else {}
 
 
 def _freeze_answers(place: Workplace, as_of: datetime) -> Made:

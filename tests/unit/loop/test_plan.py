@@ -16,7 +16,7 @@ from keepfit.core.facts import (
     UpdateClosed,
     Watched,
 )
-from keepfit.core.nouns import Outcome, Rollout
+from keepfit.core.nouns import Outcome, Rollout, Subject
 from keepfit.loop.intents import (
     Answer,
     Approve,
@@ -272,7 +272,7 @@ def test_a_failed_update_is_left_alone_for_a_while() -> None:
 
 
 def test_monitors_look_when_their_window_is_full() -> None:
-    """First after one window of the live version's own records, then after every stride."""
+    """First after one window, then after every stride: inputs whatever is live, outputs from the swap on."""
     spec = specification(triggers=())
     assert isinstance(plan(after(*LIVE, records=99), spec)[0], Nothing)
     assert plan(after(*LIVE, records=100), spec)[0] == Watch(("inputs",))
@@ -280,7 +280,11 @@ def test_monitors_look_when_their_window_is_full() -> None:
     assert isinstance(plan(after(*LIVE, seen, records=199), spec)[0], Nothing)
     assert plan(after(*LIVE, seen, records=200), spec)[0] == Watch(("inputs",))
     fresh = (version(2), swapped(1, 2, records=150))
-    assert isinstance(plan(after(*LIVE, seen, *fresh, records=249), spec)[0], Nothing)
+    assert isinstance(plan(after(*LIVE, seen, *fresh, records=199), spec)[0], Nothing)
+    assert plan(after(*LIVE, seen, *fresh, records=200), spec)[0] == Watch(("inputs",))
+    outputs = specification(triggers=(), monitors=(replace(spec.service.monitors[0], on=Subject.OUTPUT),))
+    assert isinstance(plan(after(*LIVE, seen, *fresh, records=249), outputs)[0], Nothing)
+    assert plan(after(*LIVE, seen, *fresh, records=250), outputs)[0] == Watch(("inputs",))
 
 
 def test_monitors_go_on_looking_while_an_update_trains() -> None:

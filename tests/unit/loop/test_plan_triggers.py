@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from keepfit.core.facts import Decided, Fact, Forgotten, Marked, UpdateClosed, Watched
+from keepfit.core.facts import Decided, Fact, Forgotten, Marked, RunStarted, UpdateClosed, Watched
 from keepfit.core.nouns import Finding, FindingKind, Outcome, Severity
 from keepfit.core.nouns import Mark as MarkTaken
 from keepfit.core.protocols import Trigger
-from keepfit.loop.intents import Decide, Forget, Intent, Mark, Nothing, Open, Run
+from keepfit.loop.intents import Decide, Forget, Intent, Mark, Nothing, Open, Run, Watch
 from keepfit.loop.plan import plan
 from keepfit.loop.pulse import pulse_of
 from keepfit.loop.situation import Situation, at
@@ -94,9 +94,41 @@ def test_a_remembered_decision_is_acted_upon() -> None:
     assert again.remembered is None
 
 
-def test_a_decision_outside_of_updates_is_not_remembered() -> None:
-    """Only an open update keeps a decision waiting."""
-    assert after(*LIVE, Decided(service=S, time=NOW, fire=True, reason="r")).remembered is None
+def test_a_decision_is_remembered_until_its_update_begins() -> None:
+    """Made while one is open, or before a look: the next update takes it up, and only once."""
+    decided = Decided(service=S, time=NOW, fire=True, reason="r")
+    assert after(*LIVE, decided).remembered == decided
+    assert after(*LIVE, decided, opened()).remembered is None
+
+
+def looking(step: str = "watch", hours: int = 0) -> RunStarted:
+    common = {"key": "k", "run": "r", "update": "", "process": 1}
+    return RunStarted(service=S, time=NOW + HOUR * hours, step=step, **common)
+
+
+LOOKED = (looking(), replace(finished("watch", update=""), result={}))
+REMEMBERED = Decided(service=S, time=NOW, fire=True, reason="r")
+
+
+@pytest.mark.parametrize(
+    ("situation", "expected"),
+    [
+        pytest.param(after(*LIVE, records=100, labels=1000), [Watch, Decide], id="a look is due: it comes first"),
+        pytest.param(after(*LIVE, records=99, labels=1000), [Open], id="no look is due"),
+        pytest.param(after(*LIVE, looking(), records=100, labels=1000), [Decide], id="a look is under way"),
+        pytest.param(after(*LIVE, REMEMBERED, looking(), records=100), [], id="decided: the look is awaited"),
+        pytest.param(after(*LIVE, REMEMBERED, *LOOKED, records=100), [Watch, Open], id="looked once: no more waiting"),
+        pytest.param(
+            after(*LIVE, REMEMBERED, replace(failed("watch"), update=""), records=100), [Open], id="no look to be had"
+        ),
+        pytest.param(after(*LIVE, wish("update"), records=100), [Watch], id="a person waits for it as well"),
+        pytest.param(after(*LIVE, wish("update"), *LOOKED, records=100), [Watch, Open], id="a person who has waited"),
+        pytest.param(after(*LIVE, looking("compact"), records=100, labels=1000), [Decide], id="a compaction first"),
+    ],
+)
+def test_the_newest_records_are_looked_at_before_an_update(situation: Situation, expected: list[type]) -> None:
+    """Once, so that what is out of line in them is not learnt; never longer, however quickly Records come."""
+    assert [type(intent) for intent in plan(situation, specification())] == expected
 
 
 def test_marks_of_the_version_that_may_go_say_nothing_of_the_next() -> None:
