@@ -150,7 +150,7 @@ def _peers() -> dict[str, tuple[Any, Callable[[], Any]]]:
         "DDM": (detectors.DDM(), binary.DDM),
         "EDDM": (detectors.EDDM(), binary.EDDM),
         "HDDMA": (detectors.HDDMA(), binary.HDDMA),
-        "HDDMW": (detectors.HDDMW(), binary.HDDMW),
+        "HDDMW": (detectors.HDDMW(fading=0.05), binary.HDDMW),
     }
 
 

@@ -44,8 +44,8 @@ def peers() -> dict[str, tuple[Any, Any]]:
         "EDDM": (EDDM(), binary.EDDM),
         "HDDMA": (HDDMA(), binary.HDDMA),
         "HDDMA, two-sided": (HDDMA(two_sided=True), lambda: binary.HDDMA(two_sided_test=True)),
-        "HDDMW": (HDDMW(), binary.HDDMW),
-        "HDDMW, two-sided": (HDDMW(two_sided=True), lambda: binary.HDDMW(two_sided_test=True)),
+        "HDDMW": (HDDMW(fading=0.05), binary.HDDMW),
+        "HDDMW, two-sided": (HDDMW(fading=0.05, two_sided=True), lambda: binary.HDDMW(two_sided_test=True)),
         "PageHinkley": (PageHinkley(two_sided=True), drift.PageHinkley),
         "PageHinkley up": (PageHinkley(threshold=10.0), lambda: drift.PageHinkley(threshold=10.0, mode="up")),
         "PageHinkley, fading": (
@@ -96,6 +96,33 @@ def test_since(detector: Any) -> None:
     assert score.effect == pytest.approx(0.4, abs=0.1)
     assert score.since is not None
     assert abs(score.since - 2000) < 150
+
+
+@pytest.mark.parametrize("detector", EVERY, ids=lambda d: type(d).__name__)
+@pytest.mark.parametrize("kind", ["normal", "long tail", "small"])
+def test_one_deviation(detector: Any, kind: str) -> None:
+    """A rise by one standard deviation is found in one of two windows of 500 rows, whatever its unit and its shape."""
+    rng = np.random.default_rng(6)
+    for _ in range(20):
+        rows = {
+            "normal": rng.normal(size=1500),
+            "long tail": rng.lognormal(0, 0.8, 1500),
+            "small": rng.normal(0.03, 0.01, 1500),
+        }[kind]
+        windows = rows[500:1000] + rows.std(), rows[1000:] + rows.std()
+        scores = [detector.score(rows[:500], window) for window in windows]
+        assert any(score.p_value <= 0.01 and score.effect >= 0.1 for score in scores)
+
+
+@pytest.mark.parametrize("detector", EVERY, ids=lambda d: type(d).__name__)
+def test_the_reference_is_learnt_from(detector: Any) -> None:
+    """An alarm among the first values is none, and they are not forgotten: the change after them is found."""
+    rng = np.random.default_rng(7)
+    values = np.concatenate([rng.random(900) < 0.1, rng.random(100) < 0.3, rng.random(500) < 0.9]).astype(float)
+    found = detector.alarms(values, 1000)
+    assert found
+    assert all(alarm.at >= 1000 for alarm in found)
+    assert found[0].at < 1200
 
 
 @pytest.mark.parametrize("detector", EVERY, ids=lambda d: type(d).__name__)

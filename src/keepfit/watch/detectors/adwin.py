@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from keepfit.core.errors import SpecInvalid
 from keepfit.core.nouns import Score
-from keepfit.watch.sequential import Alarm, alarms, follow, moved
+from keepfit.watch.sequential import Alarm, alarms, as_shares, follow, moved
 
 _AT_ONCE = 128
 """Looks that are taken together, few enough to stay in the processor's cache."""
@@ -24,7 +24,8 @@ class ADWIN:
 
     Alarms are river's, which looks every `clock` values at the cuts between the buckets of an exponential histogram
     with `buckets` buckets of a size. Where those buckets end depends on nothing but how many values there are, so many
-    looks are taken at once. p-value and effect are those of all detectors of sequences: see `keepfit.watch.sequential`.
+    looks are taken at once. Its bound is for values in [0, 1]: losses that are not 0 and 1 are followed as their place
+    among the reference's. p-value and effect are those of all detectors of sequences: see `keepfit.watch.sequential`.
 
     >>> ADWIN().score(np.tile([0.0] * 9 + [1.0], 100), np.tile([0.0, 1.0], 200)).p_value < 0.01
     True
@@ -43,15 +44,18 @@ class ADWIN:
                 f"{self.delta}, {self.clock}, {self.buckets}, {self.minimum}"
             )
 
-    def alarms(self, losses: NDArray[np.float64]) -> tuple[Alarm, ...]:
+    def alarms(self, losses: NDArray[np.float64], calm: int = 0) -> tuple[Alarm, ...]:
         """The alarms over a sequence."""
-        return alarms(losses, self._first, piece=_PIECE)
+        return alarms(losses, self._first, calm=calm, piece=_PIECE)
 
     def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
         """Follow the window after the reference; see Detector. SpecInvalid for text."""
-        return follow(reference, window, name="ADWIN", raised=lambda all_, _: self.alarms(all_), judge=moved)
+        return follow(reference, window, name="ADWIN", raised=self._shares, judge=moved)
 
-    def _first(self, losses: NDArray[np.float64]) -> Alarm | None:
+    def _shares(self, losses: NDArray[np.float64], rows: int) -> tuple[Alarm, ...]:
+        return self.alarms(as_shares(losses, rows), rows)
+
+    def _first(self, losses: NDArray[np.float64], calm: int) -> Alarm | None:
         centred = losses - losses.mean()
         sums = np.append(0.0, centred.cumsum())
         squares = np.append(0.0, (centred * centred).cumsum())
@@ -59,7 +63,7 @@ class ADWIN:
             width = np.arange(begin + 1, min(begin + _AT_ONCE, losses.size // self.clock) + 1) * self.clock
             cuts, real = _cuts(begin, self.clock, self.buckets)
             beyond = self._beyond(width, cuts[:, : width.size], real[:, : width.size], (sums, squares))
-            hit = np.flatnonzero((beyond > 0).any(axis=0) & (width > self.grace))
+            hit = np.flatnonzero((beyond > 0).any(axis=0) & (width > max(self.grace, calm)))
             if hit.size:
                 return Alarm(int(width[hit[0]]) - 1, int(cuts[np.argmax(beyond[:, hit[0]]), hit[0]]))
         return None

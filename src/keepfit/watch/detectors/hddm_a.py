@@ -32,9 +32,9 @@ class HDDMA:
         if not 0 < self.confidence < 1:
             raise SpecInvalid(f"HDDMA.confidence: expected between 0 and 1, found {self.confidence}")
 
-    def alarms(self, losses: NDArray[np.float64]) -> tuple[Alarm, ...]:
+    def alarms(self, losses: NDArray[np.float64], calm: int = 0) -> tuple[Alarm, ...]:
         """The alarms over a sequence of losses in [0, 1]."""
-        return alarms(losses, self._first)
+        return alarms(losses, self._first, calm=calm)
 
     def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
         """Follow the window after the reference; see Detector. SpecInvalid for text."""
@@ -42,11 +42,11 @@ class HDDMA:
             reference,
             window,
             name="HDDMA",
-            raised=lambda all_, rows: self.alarms(as_shares(all_, rows)),
+            raised=lambda all_, rows: self.alarms(as_shares(all_, rows), rows),
             judge=moved if self.two_sided else risen,
         )
 
-    def _first(self, losses: NDArray[np.float64]) -> Alarm | None:
+    def _first(self, losses: NDArray[np.float64], calm: int) -> Alarm | None:
         n = np.arange(1.0, losses.size + 1)
         mean = losses.cumsum() / n
         bound = np.sqrt(log(1 / self.confidence) / (2 * n))
@@ -55,6 +55,7 @@ class HDDMA:
             cut = latest_low(sign * mean + bound)
             apart = (n - n[cut]) / n[cut] / n
             over = (cut < n - 1) & (sign * (mean - mean[cut]) >= np.sqrt(apart / 2 * log(2 / self.confidence)))
+            over[:calm] = False
             at = int(np.argmax(over))
             if over[at] and (best is None or at < best.at):
                 best = Alarm(at, int(cut[at]) + 1)

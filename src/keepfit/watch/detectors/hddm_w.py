@@ -18,7 +18,8 @@ from keepfit.watch.sequential import Alarm, alarms, as_shares, earliest_low, fil
 class HDDMW:
     """Frías-Blanco et al.'s (2015) W-test: the exponentially weighted mean of losses in [0, 1] rose beyond its bound.
 
-    Alarms are river's. Losses that are not 0 and 1 are followed as their place among the reference's. p-value and
+    Alarms are river's for the same parameters; river's own `fading` of 0.05 forgets too soon to see a shift by one
+    deviation every time. Losses that are not 0 and 1 are followed as their place among the reference's. p-value and
     effect are those of all detectors of sequences: see `keepfit.watch.sequential`.
 
     >>> HDDMW().score(np.tile([0.0] * 9 + [1.0], 100), np.tile([0.0, 1.0], 200)).p_value < 0.01
@@ -26,7 +27,7 @@ class HDDMW:
     """
 
     confidence: float = 0.001
-    fading: float = 0.05
+    fading: float = 0.03
     two_sided: bool = False
 
     def __post_init__(self) -> None:
@@ -35,9 +36,9 @@ class HDDMW:
                 f"HDDMW: expected confidence and fading between 0 and 1, found {self.confidence}, {self.fading}"
             )
 
-    def alarms(self, losses: NDArray[np.float64]) -> tuple[Alarm, ...]:
+    def alarms(self, losses: NDArray[np.float64], calm: int = 0) -> tuple[Alarm, ...]:
         """The alarms over a sequence of losses in [0, 1]."""
-        return alarms(losses, self._first)
+        return alarms(losses, self._first, calm=calm)
 
     def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
         """Follow the window after the reference; see Detector. SpecInvalid for text."""
@@ -45,11 +46,11 @@ class HDDMW:
             reference,
             window,
             name="HDDMW",
-            raised=lambda all_, rows: self.alarms(as_shares(all_, rows)),
+            raised=lambda all_, rows: self.alarms(as_shares(all_, rows), rows),
             judge=moved if self.two_sided else risen,
         )
 
-    def _first(self, losses: NDArray[np.float64]) -> Alarm | None:
+    def _first(self, losses: NDArray[np.float64], calm: int) -> Alarm | None:
         keep = 1 - self.fading
         index = np.arange(losses.size, dtype=np.float64)
         mean = self._means(losses)
@@ -62,6 +63,7 @@ class HDDMW:
             since = mean + keep ** np.maximum(index - begun, 0) * (losses[begun] - mean[begun])
             reach = np.sqrt((variance[cut] + self._bounds(index - cut)) * log(1 / self.confidence) / 2)
             over = (index > cut) & (sign * (since - mean[cut]) > reach)
+            over[:calm] = False
             at = int(np.argmax(over))
             if over[at] and (best is None or at < best.at):
                 best = Alarm(at, int(cut[at]) + 1)

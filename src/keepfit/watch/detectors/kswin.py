@@ -43,21 +43,21 @@ class KSWIN:
                 f"{self.recent}, {self.size}"
             )
 
-    def alarms(self, losses: NDArray[np.float64]) -> tuple[Alarm, ...]:
+    def alarms(self, losses: NDArray[np.float64], calm: int = 0) -> tuple[Alarm, ...]:
         """The alarms over a sequence."""
-        return alarms(losses, self._first)
+        return alarms(losses, self._first, calm=calm)
 
     def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
         """Follow the window after the reference; see Detector. SpecInvalid for text."""
-        return follow(reference, window, name="KSWIN", raised=lambda all_, _: self.alarms(all_), judge=changed)
+        return follow(reference, window, name="KSWIN", raised=self.alarms, judge=changed)
 
-    def _first(self, losses: NDArray[np.float64]) -> Alarm | None:
+    def _first(self, losses: NDArray[np.float64], calm: int) -> Alarm | None:
         if losses.size < self.size:
             return None
         windows = np.lib.stride_tricks.sliding_window_view(losses, self.size)
         places = _draws(self.seed, self.size - self.recent, self.recent)
         needed = _critical(self.recent, self.alpha)
-        for start in range(0, len(windows), _AT_ONCE):
+        for start in range(max(0, calm - self.size + 1), len(windows), _AT_ONCE):
             some = windows[start : start + _AT_ONCE]
             rows = np.arange(start, start + len(some)) % _DRAWN
             drawn = np.take_along_axis(some, places[rows], axis=1)

@@ -52,13 +52,14 @@ class MMD:
         m, n = both.sizes
         if min(m, n) < 2:
             return SILENT
-        few = np.concatenate([_spaced(both.values, side) for side in both.counts.T])
-        waves = np.random.default_rng(self.seed).normal(size=self.features) / _width(few)
+        times = sum(_spaced(side) for side in both.counts.T)
+        few, times = both.values[times > 0], times[times > 0]
+        waves = np.random.default_rng(self.seed).normal(size=self.features) / _width(np.repeat(few, times))
         old, new = _means(both.values, both.counts / (m, n), waves)
         square = float(((old - new) ** 2).sum())
         effective = m * n / (m + n)
         seen = embed(few, waves)
-        spread = np.cov(seen, rowvar=False)
+        spread = np.cov(seen, rowvar=False, fweights=times)
         expected = float(np.trace(spread))
         if expected <= 0:
             return SILENT
@@ -84,11 +85,12 @@ def _means(values: NDArray[np.float64], shares: NDArray[np.float64], waves: NDAr
     return total
 
 
-def _spaced(values: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A few rows of a sample, evenly spaced in their order."""
+def _spaced(rows: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How often each value comes among a few rows of a sample, evenly spaced in their order."""
     ends = rows.cumsum()
     step = max(1, int(ends[-1]) // _FEW)
-    return values[np.searchsorted(ends, np.arange(step // 2, int(ends[-1]), step), side="right")]
+    places = np.searchsorted(ends, np.arange(step // 2, int(ends[-1]), step), side="right")
+    return np.bincount(places, minlength=rows.size)
 
 
 def _width(values: NDArray[np.float64]) -> float:

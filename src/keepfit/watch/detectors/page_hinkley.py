@@ -37,9 +37,9 @@ class PageHinkley:
                 f"{self.threshold}"
             )
 
-    def alarms(self, losses: NDArray[np.float64]) -> tuple[Alarm, ...]:
+    def alarms(self, losses: NDArray[np.float64], calm: int = 0) -> tuple[Alarm, ...]:
         """The alarms over a sequence; `threshold` and `delta` are in its units."""
-        return alarms(losses, self._first)
+        return alarms(losses, self._first, calm=calm)
 
     def score(self, reference: NDArray[Any], window: NDArray[Any]) -> Score:
         """Follow the window after the reference; see Detector. SpecInvalid for text."""
@@ -49,22 +49,26 @@ class PageHinkley:
 
     def _standardised(self, losses: NDArray[np.float64], rows: int) -> tuple[Alarm, ...]:
         spread = float(losses[:rows].std()) or float(losses.std()) or 1.0
-        return self.alarms((losses - losses[:rows].mean()) / spread)
+        return self.alarms((losses - losses[:rows].mean()) / spread, rows)
 
-    def _first(self, losses: NDArray[np.float64]) -> Alarm | None:
+    def _first(self, losses: NDArray[np.float64], calm: int) -> Alarm | None:
         n = np.arange(1, losses.size + 1)
         away = losses - losses.cumsum() / n
         upward = filtered(away - self.delta, self.alpha)
-        best = self._over(upward, earliest_low(upward))
+        best = self._over(upward, earliest_low(upward), calm)
         if self.two_sided:
             downward = filtered(away + self.delta, self.alpha)
             low = earliest_low(-downward)
-            other = self._over(-np.where(downward[low] > -1, downward - downward[low], downward + 1), low, whole=True)
+            other = self._over(
+                -np.where(downward[low] > -1, downward - downward[low], downward + 1), low, calm, whole=True
+            )
             best = min((alarm for alarm in (best, other) if alarm), key=lambda alarm: alarm.at, default=None)
         return best
 
-    def _over(self, sums: NDArray[np.float64], low: NDArray[np.int64], *, whole: bool = False) -> Alarm | None:
+    def _over(
+        self, sums: NDArray[np.float64], low: NDArray[np.int64], calm: int, *, whole: bool = False
+    ) -> Alarm | None:
         over = (sums if whole else sums - sums[low]) > self.threshold
-        over[: self.minimum - 1] = False
+        over[: max(self.minimum - 1, calm)] = False
         at = int(np.argmax(over))
         return Alarm(at, int(low[at]) + 1) if over[at] else None
