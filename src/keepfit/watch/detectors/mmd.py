@@ -52,7 +52,7 @@ class MMD:
         m, n = both.sizes
         if min(m, n) < 2:
             return SILENT
-        times = sum(_spaced(side) for side in both.counts.T)
+        times = np.sum([_spaced(side) for side in both.counts.T], axis=0)
         few, times = both.values[times > 0], times[times > 0]
         waves = np.random.default_rng(self.seed).normal(size=self.features) / _width(np.repeat(few, times))
         old, new = _means(both.values, both.counts / (m, n), waves)
