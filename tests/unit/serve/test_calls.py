@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import contracts
 from keepfit.core.errors import Invalid
 from keepfit.core.signature import DType, Field, Signature
-from keepfit.serve.wire.calls import Calls
+from keepfit.serve.wire.calls import Calls, request_of
 from keepfit.serve.wire.inference import Inference
 from keepfit.serve.wire.protocol import messages
 from keepfit.serve.wire.typed import Typed, from_binary
@@ -56,7 +56,7 @@ def requests(draw: st.DrawFn) -> Any:
 def test_nearly_right_requests_are_read_or_refused(message: Any) -> None:
     """What is read has one row per record and the Signature's types; everything else is Invalid."""
     try:
-        call = calls(SIGNATURE).decode(message)
+        call = calls(SIGNATURE).decode(*request_of(message))
     except Invalid:
         return
     assert {len(values) for values in call.inputs.values()} == {call.rows}
@@ -76,7 +76,7 @@ def test_arbitrary_bytes_are_read_or_refused(body: bytes) -> None:
                 continue
             assert [batch.inputs[name].dtype for name in ("x", "t", "h")] == [np.float32, object, np.float16]
     with pytest.raises(Invalid):
-        calls(SIGNATURE).decode(from_binary(messages()["ModelInferRequest"], body))
+        calls(SIGNATURE).decode(*request_of(from_binary(messages()["ModelInferRequest"], body)))
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -98,7 +98,7 @@ def test_raw_requests_give_their_arrays_back(seed: int) -> None:
         shape = values.shape if signature.batched else values.shape[1:]
         message.inputs.add(name=field.name, datatype=field.dtype.value, shape=shape)
         message.raw_input_contents.append(raw(values))
-    call = wire.decode(message)
+    call = wire.decode(*request_of(message))
     for name, values in inputs.items():
         np.testing.assert_array_equal(call.inputs[name], values, err_msg=name)
     for as_raw in (True, False):

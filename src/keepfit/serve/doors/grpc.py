@@ -27,7 +27,8 @@ from keepfit.serve.routes import status_of
 from keepfit.serve.routing import Routing
 from keepfit.serve.slot import Between, Deployment
 from keepfit.serve.trace import Trace, begun, received
-from keepfit.serve.wire.calls import Calls
+from keepfit.serve.wire.beginnings import Beginnings
+from keepfit.serve.wire.calls import Calls, request_of
 from keepfit.serve.wire.identifiers import camel
 from keepfit.serve.wire.protocol import SERVICE, messages
 from keepfit.serve.wire.typed import from_binary
@@ -48,11 +49,15 @@ _CODES = {
 _TYPED = re.compile(r"/keepfit(?:\.v(\d{1,9}))?\.(\w+)/(Predict|PredictRows)")
 _METHODS = {"Predict": "predict", "PredictRows": "predict_rows"}
 _PINGS = 10_000  # milliseconds between signs of life that a caller may send without being taken for hostile
+_ONE_POLLER = "-event_engine_listener"
+"""Sockets are read by the thread that tells the event loop, not by four others before it: six switches fewer a call."""
 _FINAL = "triton_enable_empty_final_response"
 
 Reply = bytes | Awaitable[bytes]
-Answering = Callable[[bytes, Any], Reply]
+Answering = Callable[[bytes, Any, "Trace | None"], Reply]
 Marks = tuple[tuple[str, str], ...]
+Opened = Callable[[Marks], Any]
+"""From a call's metadata to what grpc has it answered by."""
 
 
 class GrpcDoor:
@@ -60,6 +65,7 @@ class GrpcDoor:
 
     def __init__(self, plane: Plane) -> None:
         os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # it would log every start of a model's process
+        os.environ.setdefault("GRPC_EXPERIMENTS", _ONE_POLLER)
         try:
             import grpc
         except ImportError as error:
@@ -68,11 +74,13 @@ class GrpcDoor:
         self._plane = plane
         self._messages = messages()
         self._parse = self._messages["ModelInferRequest"].FromString
+        self._beginnings = Beginnings(self._messages["ModelInferRequest"])
         self._calls: WeakKeyDictionary[Routing, tuple[Calls, Marks]] = WeakKeyDictionary()
         self._repository = RepositoryDoor(plane)
         self._server: Any = None
         self._handlers = {path: self._unary(path, answer) for path, answer in self._methods().items()}
-        self._handlers[f"/{SERVICE}/ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(self._stream)
+        stream = grpc.stream_stream_rpc_method_handler(self._stream)
+        self._handlers[f"/{SERVICE}/ModelStreamInfer"] = lambda metadata: stream
 
     async def start(self, address: str) -> None:
         """Listen on `host:port`, which other processes may listen on as well; Unavailable where it cannot be had."""
@@ -101,7 +109,7 @@ class GrpcDoor:
     def _methods(self) -> dict[str, Answering]:
         methods: dict[str, Answering] = {
             "ModelInfer": self._infer,
-            "ServerLive": lambda body, context: self._said("ServerLiveResponse", live=True),
+            "ServerLive": lambda body, context, trace: self._said("ServerLiveResponse", live=True),
             "ServerReady": self._server_ready,
             "ModelReady": self._model_ready,
             "ServerMetadata": self._server_metadata,
@@ -112,20 +120,26 @@ class GrpcDoor:
         }
         return {f"/{SERVICE}/{name}": answer for name, answer in methods.items()}
 
-    def _infer(self, body: bytes, context: Any) -> Reply:
+    def _infer(self, body: bytes, context: Any, trace: Trace | None) -> Reply:
         plane = self._plane
-        message = from_binary(self._messages["ModelInferRequest"], body)
-        deployment = plane.deployment(message.model_name)
-        routing = deployment.routing(message.model_version)
-        call = self._wire(deployment, routing)[0].decode(message)
+        begun = self._beginnings.of(body)
+        said: Any = begun or from_binary(self._messages["ModelInferRequest"], body)
+        deployment = plane.deployment(said.model_name)
+        routing = deployment.routing(said.model_version)
+        calls = self._wire(deployment, routing)[0]
+        if begun is not None:
+            call, raw = calls.take(begun, body), True
+        else:
+            request, raws = request_of(said)
+            call, raw = calls.decode(request, raws), bool(said.raw_input_contents)
+            self._beginnings.learn(body, said, request)
         id = call.id or plane.mint()
-        raw, trace = bool(message.raw_input_contents), self._trace(context)
         asked = Exchange(
             deployment,
             routing,
             plane.ids(id, call.rows),
             call.inputs,
-            bool(message.model_version),
+            bool(said.model_version),
             self._patience(context, call.timeout),
             trace.parent if trace else "",
         )
@@ -142,7 +156,8 @@ class GrpcDoor:
         async for body in requests:
             message = self._messages["ModelStreamInferResponse"]()
             try:
-                answer = await self._answered(self._infer, body, context)
+                trace = self._trace(context.invocation_metadata() or ())
+                answer = await self._answered(self._infer, body, context, trace)
                 message.infer_response.MergeFromString(answer)
                 if self._parse(body).parameters[_FINAL].bool_param:
                     message.infer_response.parameters["triton_final_response"].bool_param = True
@@ -151,11 +166,11 @@ class GrpcDoor:
                 message.infer_response.id = self._id(body)
             yield message.SerializeToString()
 
-    def _server_ready(self, body: bytes, context: Any) -> bytes:
+    def _server_ready(self, body: bytes, context: Any, trace: Trace | None) -> bytes:
         live = [deployment.live is not None for deployment in self._plane.slots.majors.values()]
         return self._said("ServerReadyResponse", ready=bool(live) and all(live))
 
-    def _model_ready(self, body: bytes, context: Any) -> bytes:
+    def _model_ready(self, body: bytes, context: Any, trace: Trace | None) -> bytes:
         asked = from_binary(self._messages["ModelReadyRequest"], body)
         try:
             deployment = self._plane.deployment(asked.name)
@@ -164,12 +179,12 @@ class GrpcDoor:
             ready = False
         return self._said("ModelReadyResponse", ready=ready)
 
-    def _server_metadata(self, body: bytes, context: Any) -> bytes:
+    def _server_metadata(self, body: bytes, context: Any, trace: Trace | None) -> bytes:
         return self._said(
             "ServerMetadataResponse", name="keepfit", version=version_of("keepfit"), extensions=EXTENSIONS
         )
 
-    def _model_metadata(self, body: bytes, context: Any) -> bytes:
+    def _model_metadata(self, body: bytes, context: Any, trace: Trace | None) -> bytes:
         asked = from_binary(self._messages["ModelMetadataRequest"], body)
         deployment = self._plane.deployment(asked.name)
         routing = deployment.routing(asked.version)
@@ -188,19 +203,19 @@ class GrpcDoor:
             "ModelMetadataResponse", name=deployment.name, versions=versions, platform=platform, **tensors
         )
 
-    def _index(self, body: bytes, context: Any) -> bytes:
+    def _index(self, body: bytes, context: Any, trace: Trace | None) -> bytes:
         only_ready = from_binary(self._messages["RepositoryIndexRequest"], body).ready
         entries = [entry for deployment in self._plane.slots.majors.values() for entry in resident(deployment)]
         models = [entry for entry in entries if entry["state"] == "READY" or not only_ready]
         return self._said("RepositoryIndexResponse", models=models)
 
-    def _load(self, body: bytes, context: Any) -> bytes:
+    def _load(self, body: bytes, context: Any, trace: Trace | None) -> bytes:
         asked = from_binary(self._messages["RepositoryModelLoadRequest"], body)
         model = asked.model_name or asked.repository_name
         self._repository.load(_request(asked), model)
         return self._said("RepositoryModelLoadResponse", model_name=model, isLoaded=True)
 
-    def _unload(self, body: bytes, context: Any) -> bytes:
+    def _unload(self, body: bytes, context: Any, trace: Trace | None) -> bytes:
         asked = from_binary(self._messages["RepositoryModelUnloadRequest"], body)
         model = asked.model_name or asked.repository_name
         self._repository.unload(_request(asked), model)
@@ -209,12 +224,12 @@ class GrpcDoor:
     def _typed(self, model: str, name: str) -> Answering:
         """A typed method of a Deployment."""
 
-        def answer(body: bytes, context: Any) -> Reply:
+        def answer(body: bytes, context: Any, trace: Trace | None) -> Reply:
             deployment = self._plane.deployment(model)
             routing = deployment.routing()
             typed = typed_of(model, routing)
             batch = typed.decode(typed.method(name), body, json=False)
-            ids, trace = record_ids(self._plane, batch), self._trace(context)
+            ids = record_ids(self._plane, batch)
 
             def encode(answering: Routing, outputs: Arrays) -> bytes:
                 marks = self._wire(deployment, answering)[1]
@@ -230,8 +245,8 @@ class GrpcDoor:
 
     # --- what they share
 
-    def _found(self, path: str) -> Any:
-        """The handler of a path; None, which is UNIMPLEMENTED, where there is none."""
+    def _found(self, path: str) -> Opened | None:
+        """What answers at a path; None, which is UNIMPLEMENTED, where nothing does."""
         found = self._handlers.get(path)
         match = None if found is not None else _TYPED.fullmatch(path)
         if match is None:
@@ -242,30 +257,39 @@ class GrpcDoor:
             return None
         return self._unary(path, self._typed(model, _METHODS[match[3]]))
 
-    def _unary(self, path: str, answer: Answering) -> Any:
+    def _unary(self, path: str, answer: Answering) -> Opened:
         way = self._plane.tally.way("GRPC", path)
 
-        async def called(body: bytes, context: Any) -> bytes:
-            began = perf_counter()
-            try:
-                found = await self._answered(answer, body, context)
-            except _Told as told:
-                self._plane.tally.add(told.status, perf_counter() - began, way)
-                code = self._grpc.StatusCode[_CODES.get(told.status, "INVALID_ARGUMENT")]
-                return await context.abort(code, told.sentence, (("keepfit-code", told.code),))  # type: ignore[no-any-return]
-            self._plane.tally.add(200, perf_counter() - began, way)
-            return found
+        def within(trace: Trace | None) -> Any:
+            async def called(body: bytes, context: Any) -> bytes:
+                began = perf_counter()
+                try:
+                    found = await self._answered(answer, body, context, trace)
+                except _Told as told:
+                    self._plane.tally.add(told.status, perf_counter() - began, way)
+                    code = self._grpc.StatusCode[_CODES.get(told.status, "INVALID_ARGUMENT")]
+                    return await context.abort(code, told.sentence, (("keepfit-code", told.code),))  # type: ignore[no-any-return]
+                self._plane.tally.add(200, perf_counter() - began, way)
+                return found
 
-        return self._grpc.unary_unary_rpc_method_handler(called)
+            return self._grpc.unary_unary_rpc_method_handler(called)
 
-    async def _answered(self, answer: Answering, body: bytes, context: Any) -> bytes:
+        usual = within(None)
+
+        def opened(metadata: Marks) -> Any:
+            trace = self._trace(metadata)
+            return usual if trace is None else within(trace)
+
+        return opened
+
+    async def _answered(self, answer: Answering, body: bytes, context: Any, trace: Trace | None) -> bytes:
         """The answer of a method; _Told where there is an error to tell."""
         try:
             try:
-                found = answer(body, context)
+                found = answer(body, context, trace)
             except Between as swap:
                 await self._plane.until(swap.done)
-                found = answer(body, context)
+                found = answer(body, context, trace)
             return found if isinstance(found, bytes) else await found
         except KeepfitError as error:
             raise _Told(status_of(error), error.code, str(error)) from error
@@ -275,13 +299,9 @@ class GrpcDoor:
             _log.exception("request.failed door=grpc")
             raise _Told(500, "internal", f"an unexpected {type(error).__name__}") from error
 
-    def _trace(self, context: Any) -> Trace | None:
+    def _trace(self, metadata: Marks) -> Trace | None:
         """The caller's trace; a new one where what came is none, or where somebody is told of exchanges."""
-        given = {
-            name.encode(): value.encode()
-            for name, value in context.invocation_metadata() or ()
-            if name in ("traceparent", "tracestate")
-        }
+        given = {name.encode(): value.encode() for name, value in metadata if name in ("traceparent", "tracestate")}
         return received(given) or begun() if given or self._plane.slots.serving.sink else None
 
     def _patience(self, context: Any, micros: int = 0) -> float | None:
@@ -326,12 +346,13 @@ def _told_of(trace: Trace) -> Marks:
 class _ByPath:
     """What grpc asks for the handler of each call."""
 
-    def __init__(self, found: Callable[[str], Any]) -> None:
+    def __init__(self, found: Callable[[str], Opened | None]) -> None:
         self._found = found
 
     def service(self, details: Any) -> Any:
         """The handler of a call's path."""
-        return self._found(details.method)
+        opened = self._found(details.method)
+        return opened and opened(details.invocation_metadata or ())
 
 
 def _request(asked: Any) -> Request:

@@ -167,15 +167,21 @@ def _outputs(bundle: Bundle, session: Any, names: tuple[str, ...]) -> list[bool]
 
 
 def _answer(session: Any, feeds: list[_Feed], names: tuple[str, ...], flat: list[bool], batched: bool) -> Answer:
-    wanted, run = list(names), session.run
+    import onnxruntime
+
+    wanted, run, options = list(names), session.run, onnxruntime.RunOptions()  # which a call would make anew
     if not batched:
         return lambda inputs: {
             name: np.asarray(answer)[np.newaxis]
-            for name, answer in zip(wanted, run(wanted, {n: feed(inputs) for n, feed in feeds}), strict=True)
+            for name, answer in zip(wanted, run(wanted, {n: feed(inputs) for n, feed in feeds}, options), strict=True)
         }
     if not any(flat):
-        return lambda inputs: dict(zip(wanted, run(wanted, {n: feed(inputs) for n, feed in feeds}), strict=True))
+        return lambda inputs: dict(
+            zip(wanted, run(wanted, {n: feed(inputs) for n, feed in feeds}, options), strict=True)
+        )
     return lambda inputs: {
         name: answer.reshape(-1) if column else answer
-        for name, answer, column in zip(wanted, run(wanted, {n: feed(inputs) for n, feed in feeds}), flat, strict=True)
+        for name, answer, column in zip(
+            wanted, run(wanted, {n: feed(inputs) for n, feed in feeds}, options), flat, strict=True
+        )
     }

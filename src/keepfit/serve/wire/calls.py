@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from keepfit.core.errors import SignatureInvalid
 from keepfit.core.signature import DType, Field, Signature
+from keepfit.serve.wire.beginnings import Beginning, numbers_of, varint
 from keepfit.serve.wire.binary import to_raw
 from keepfit.serve.wire.inference import Call, Inference
 from keepfit.serve.wire.protocol import messages
@@ -40,6 +41,7 @@ class Calls:
     def __init__(self, model: str, version: int, digest: str, signature: Signature, inference: Inference) -> None:
         self._response = messages()["ModelInferResponse"]
         self._inference = inference
+        self._plain = signature.inputs[0] if signature.batched and len(signature.inputs) == 1 else None
         self._outputs = {field.name: field for field in signature.outputs}
         self._batched = signature.batched
         head = self._response(model_name=model, model_version=str(version))
@@ -49,27 +51,23 @@ class Calls:
         self._must_be_raw = any(field.dtype is DType.FP16 for field in signature.outputs)
         self._descriptions: dict[int, bytes] = {}
 
-    def decode(self, message: Any) -> Call:
-        """The request in a ModelInferRequest; SignatureInvalid says what does not fit, with its machine code."""
-        raws: Sequence[bytes] = message.raw_input_contents
-        sent = list(message.inputs)
-        tensors = [_tensor(said, typed=not raws) for said in sent]
-        if not raws:
-            raws = [_as_raw(said) for said in sent]
-        elif len(raws) != len(sent):
-            raise SignatureInvalid(
-                f"raw_input_contents has {len(raws)} entries for {len(sent)} inputs; send one for each",
-                code="invalid_request",
-            )
-        outputs = [Wanted(said.name, _plain(said.parameters)) for said in message.outputs] if message.outputs else []
-        request = Request(tensors, message.id, outputs, _plain(message.parameters) if message.parameters else None)
-        return self._inference.take(request, [memoryview(raw) for raw in raws])
+    def decode(self, request: Request, raws: list[memoryview]) -> Call:
+        """A request with the raw data of its inputs; SignatureInvalid says what does not fit, with its machine code."""
+        return self._inference.take(request, raws)
+
+    def take(self, begun: Beginning, body: bytes) -> Call:
+        """As `decode`, of a request whose beginning is known."""
+        if begun.reader is not self:
+            field, size = self._plain, len(body) - begun.end
+            begun.reader, begun.numbers = self, numbers_of(begun.request, field, size) if field else None
+        call = begun.numbers.call(body, begun.end) if begun.numbers else None
+        return call or self._inference.take(begun.request, [memoryview(body)[begun.end :]])
 
     def encode(self, call: Call, id: str, outputs: dict[str, NDArray[Any]], *, raw: bool) -> bytes:
         """The serialised ModelInferResponse: the outputs asked for, or all, raw or in typed contents."""
         fields = [self._outputs[name] for name in call.wanted or self._outputs]
         said = id.encode()
-        pieces = [self._head, _ID, _varint(len(said)), said]
+        pieces = [self._head, _ID, varint(len(said)), said]
         if not raw and not self._must_be_raw:
             return b"".join((*pieces, self._described(fields, outputs, typed=True)))
         if call.wanted or self._free:
@@ -78,7 +76,7 @@ class Calls:
             pieces.append(self._usual(call.rows, outputs))
         for field in fields:
             content = to_raw(outputs[field.name])
-            pieces += (_RAW, _varint(len(content)), content)
+            pieces += (_RAW, varint(len(content)), content)
         return b"".join(pieces)
 
     def _usual(self, rows: int, outputs: dict[str, NDArray[Any]]) -> bytes:
@@ -101,6 +99,23 @@ class Calls:
                 content = [str(value).encode() for value in flat] if field.dtype is DType.BYTES else flat
                 getattr(tensor.contents, _CONTENTS[field.dtype.value]).extend(content)
         return bytes(response.SerializeToString())
+
+
+def request_of(message: Any) -> tuple[Request, list[memoryview]]:
+    """What a ModelInferRequest says, and the raw data of each of its inputs."""
+    raws: Sequence[bytes] = message.raw_input_contents
+    sent = list(message.inputs)
+    tensors = [_tensor(said, typed=not raws) for said in sent]
+    if not raws:
+        raws = [_as_raw(said) for said in sent]
+    elif len(raws) != len(sent):
+        raise SignatureInvalid(
+            f"raw_input_contents has {len(raws)} entries for {len(sent)} inputs; send one for each",
+            code="invalid_request",
+        )
+    outputs = [Wanted(said.name, _plain(said.parameters)) for said in message.outputs] if message.outputs else []
+    request = Request(tensors, message.id, outputs, _plain(message.parameters) if message.parameters else None)
+    return request, [memoryview(raw) for raw in raws]
 
 
 def _tensor(said: Any, *, typed: bool) -> Tensor:
@@ -144,14 +159,3 @@ def _as_raw(sent: Any) -> bytes:
         raise SignatureInvalid(
             f"input '{sent.name[:60]}': a number is out of the range of {datatype}", code="wrong_type"
         ) from error
-
-
-def _varint(number: int) -> bytes:
-    if number < 128:
-        return b"%c" % number
-    found = bytearray()
-    while number > 127:
-        found.append(number & 127 | 128)
-        number >>= 7
-    found.append(number)
-    return bytes(found)
