@@ -44,6 +44,35 @@ def test_drift_command(tmp_path: Path) -> None:
     assert "no plug-in 'Oracle'" in wrong.stderr
 
 
+def test_drift_of_nights(tmp_path: Path) -> None:
+    """A night differs from days; with --season it is held against nights, and hours never seen before are told."""
+    rng = np.random.default_rng(5)
+
+    def logged(name: str, first: int, hours: range) -> Path:
+        rows = [
+            f"2018-01-{first + day:02d} {hour:02d}:{minute:02d}:00,{rng.normal(20 if hour < 6 else 10, 2):.2f}"
+            for day in range(1 if first > 1 else 14)
+            for hour in hours
+            for minute in range(0, 60, 6)
+        ]
+        path = tmp_path / f"{name}.csv"
+        path.write_text("at,fare\n" + "\n".join(rows) + "\n")
+        return path
+
+    before, night = logged("before", 1, range(24)), logged("night", 15, range(6))
+    days = logged("days", 1, range(6, 24))
+    assert keepfit("drift", before, night, "--column", "fare", "--fail").returncode == 1
+    calm = keepfit("drift", before, night, "--season", "hour", "--fail")
+    assert calm.returncode == 0, calm.stderr
+    assert calm.stdout.splitlines() == ["0 of 1 columns drifted"]
+    unseen = keepfit("drift", days, night, "--season", "hour", "--tz", "UTC", "--fail")
+    assert unseen.returncode == 0, unseen.stderr
+    assert "fare was not judged: 0 rows before of hours 0, 1, 2, 3, 4, 5 UTC, 60 in the window" in unseen.stdout
+    wrong = keepfit("drift", before, night, "--season", "hour", "--tz", "Mars")
+    assert wrong.returncode in (1, 2)
+    assert "expected an IANA name such as 'Europe/Berlin', found 'Mars'" in wrong.stderr
+
+
 class _Page(HTMLParser):
     """What a screen reader meets: headings, header cells and captions, images without a name, links into the page."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import pyarrow as pa
@@ -13,13 +14,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from keepfit.core.errors import DataInvalid, SpecInvalid
-from keepfit.core.nouns import Finding, Measurement, Reference, Subject
+from keepfit.core.nouns import Finding, Measurement, Reference, Season, Subject
 from keepfit.core.protocols import Detector
 from keepfit.core.service import Monitor
 from keepfit.watch.cause import Joint
 from keepfit.watch.coded import texts
 from keepfit.watch.detectors import Auto
 from keepfit.watch.monitor import watch
+from keepfit.watch.seasons import matched, told
 
 PERIODS = ("hour", "day", "week", "month", "quarter", "year")
 
@@ -28,13 +30,22 @@ PERIODS = ("hour", "day", "week", "month", "quarter", "year")
 class Limits:
     """When a column has drifted: its p-value passes the false discovery rate, its effect is large enough.
 
-    Columns with fewer than `minimum` rows on either side are not judged.
+    Columns with fewer than `minimum` rows on either side are not judged. With a `season` rows are held against earlier
+    ones of the same hours, weekdays or both only, by the clocks of `tz`, spread over them alike.
     """
 
     detector: Detector = Auto()
     false_discovery: float = 0.01
     minimum_effect: float = 0.1
     minimum: int = 30
+    season: Season = Season.NONE
+    tz: str = "UTC"
+
+    def __post_init__(self) -> None:
+        try:
+            ZoneInfo(self.tz)
+        except (ValueError, ZoneInfoNotFoundError) as error:
+            raise SpecInvalid(f"tz: expected an IANA name such as 'Europe/Berlin', found {self.tz!r}") from error
 
 
 @dataclass(frozen=True)
@@ -50,18 +61,27 @@ class Drift:
     period: str = ""
 
 
-def drift(a: Any, b: Any, *, columns: Sequence[str] | None = None, limits: Limits | None = None) -> Drift:
+def drift(
+    a: Any, b: Any, *, columns: Sequence[str] | None = None, limits: Limits | None = None, column: str = ""
+) -> Drift:
     """Compare every column of `b` with that of `a`: Arrow tables, or DataFrames that speak Arrow.
 
-    SpecInvalid where they have no column in common, or where the detector takes no such values.
+    Seasons go by the time `column`, the first one where none is named, which is itself not compared then. SpecInvalid
+    where the tables have no column in common, or where the detector takes no such values; DataInvalid where a season
+    is asked for and there is no column of times.
 
     >>> before = pa.table({"x": np.arange(500.0), "y": np.arange(500.0)})
     >>> after = pa.table({"x": np.arange(500.0) + 200, "y": np.arange(500.0)})
     >>> drift(before, after).findings[0].subject
     'x'
     """
+    limits = limits or Limits()
+    if limits.season is not Season.NONE:
+        whole = _table(b, None)
+        times = _times(whole, column, f"for the season '{limits.season}'")
+        return _alike(_dated_rows(_table(a, None), times), _dated_rows(whole, times), times, columns, limits)
     old, new = _table(a, columns), _table(b, columns)
-    return _compared(old, _common(old, new), new, limits or Limits())
+    return _compared(old, _common(old, new), new, limits)
 
 
 def drift_by(
@@ -73,15 +93,51 @@ def drift_by(
     """
     if by not in PERIODS:
         raise SpecInvalid(f"by: expected one of {', '.join(PERIODS)}, found {by!r}")
-    new = _table(b, None)
-    times = column or next((field.name for field in new.schema if pa.types.is_temporal(field.type)), "")
-    if times not in new.column_names or not pa.types.is_temporal(new.schema.field(times).type):
-        raise DataInvalid(f"expected a column of times to go {by} by {by}, found {column or 'none'!r}")
+    new, limits = _table(b, None), limits or Limits()
+    times = _times(new, column, f"to go {by} by {by}")
+    if limits.season is not Season.NONE:
+        before = _dated_rows(_table(a, None), times)
+        seasonal = (
+            _alike(before, rows, times, columns, limits, period=begin) for begin, rows in _periods(new, times, by)
+        )
+        return _dated(list(seasonal))
     kept = columns or [name for name in new.column_names if name != times]
     old = _table(a, kept)
     reference = _common(old, new.select(kept))
     periods = ((begin, rows.select(list(reference))) for begin, rows in _periods(new, times, by))
-    return _dated([_compared(old, reference, rows, limits or Limits(), begin) for begin, rows in periods])
+    return _dated([_compared(old, reference, rows, limits, begin) for begin, rows in periods])
+
+
+def _times(table: pa.Table, column: str, why: str) -> str:
+    """The name of a table's column of times."""
+    times = column or next((field.name for field in table.schema if pa.types.is_temporal(field.type)), "")
+    if times not in table.column_names or not pa.types.is_temporal(table.schema.field(times).type):
+        raise DataInvalid(f"expected a column of times {why}, found {column or 'none'!r}")
+    return times
+
+
+def _dated_rows(table: pa.Table, times: str) -> pa.Table:
+    """The rows that have a time, in order of it."""
+    _times(table, times, "in both tables")
+    return table.filter(pc.is_valid(table[times])).sort_by(times)
+
+
+def _alike(
+    before: pa.Table,
+    rows: pa.Table,
+    times: str,
+    columns: Sequence[str] | None,
+    limits: Limits,
+    *,
+    period: str = "",
+) -> Drift:
+    """Rows beside those earlier ones that are spread over the season's parts as they are."""
+    was, now = (np.asarray(side[times].cast(pa.timestamp("us")).to_numpy()) for side in (before, rows))
+    kept = columns or [name for name in rows.column_names if name != times]
+    new = _table(rows, kept)
+    old = _table(before, kept).take(pa.array(matched(was, now, limits.season, limits.tz)))
+    of = told(now, limits.season, limits.tz)
+    return _compared(old, _common(old, new), new, limits, period, of=of)
 
 
 def _common(old: pa.Table, new: pa.Table) -> dict[str, NDArray[Any] | None]:
@@ -93,11 +149,17 @@ def _common(old: pa.Table, new: pa.Table) -> dict[str, NDArray[Any] | None]:
 
 
 def _compared(
-    old: pa.Table, reference: dict[str, NDArray[Any] | None], new: pa.Table, limits: Limits, period: str = ""
+    old: pa.Table,
+    reference: dict[str, NDArray[Any] | None],
+    new: pa.Table,
+    limits: Limits,
+    period: str = "",
+    *,
+    of: str = "",
 ) -> Drift:
     here = {name: values for name, values in reference.items() if values is not None}
     there = {name: values for name in here if (values := sample(new[name])) is not None}
-    measurements, findings = watch(_monitor(limits), here, there)
+    measurements, findings = watch(_monitor(limits), here, there, of=of)
     alone = sorted(set(old.column_names) ^ set(new.column_names))
     skipped = [f"{name}: only in one of the tables" for name in alone]
     skipped += [f"{name}: {old[name].type} is not compared" for name in reference if name not in there]

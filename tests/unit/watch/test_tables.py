@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from keepfit.core.errors import DataInvalid, SpecInvalid
+from keepfit.core.nouns import Season
 from keepfit.data.read import read
 from keepfit.watch.detectors import JensenShannon
 from keepfit.watch.tables import Limits, drift, drift_by
@@ -52,6 +54,55 @@ def test_by_month() -> None:
         drift_by(table(9), table(9), by="month", column="fare")
     with pytest.raises(SpecInvalid, match="expected one of hour"):
         drift_by(table(9), table(9), by="moon")
+
+
+def nights_and_days(start: datetime, hours: int) -> pa.Table:
+    """Fares twice as high by night (UTC), ten an hour."""
+    at = [start + timedelta(minutes=6 * i) for i in range(10 * hours)]
+    night = np.array([one.hour < 6 for one in at])
+    return pa.table({"at": at, "fare": RNG.normal(np.where(night, 20.0, 10.0), 2)})
+
+
+def test_seasons() -> None:
+    """A night differs from the weeks before it and not from their nights; a night that changed differs from those too.
+
+    Without rows of its hours before, nothing is compared, and the note says which there should have been.
+    """
+    before = nights_and_days(datetime(2018, 1, 1, tzinfo=UTC), 24 * 14)
+    night = nights_and_days(datetime(2018, 1, 15, tzinfo=UTC), 6)
+    hours = Limits(season=Season.HOUR)
+    assert drift(before, night).findings
+    calm = drift(before, night, limits=hours)
+    assert not calm.findings
+    assert [m.subject for m in calm.measurements] == ["fare"]
+    assert calm.measurements[0].n_reference == 240
+    dearer = night.set_column(1, "fare", pc.add(night["fare"], 5.0))
+    assert drift(before, dearer, limits=hours, column="at").findings
+    days = before.filter(pa.array([one.hour >= 6 for one in before["at"].to_pylist()]))
+    alone = drift(days, night, limits=hours)
+    assert not alone.findings
+    assert alone.measurements[0].note.startswith("0 rows before of hours 0, 1, 2, 3, 4, 5 UTC, 60 in the window")
+
+
+def test_seasons_by_day() -> None:
+    """Each hour of a day is held against the same hours: no hour drifts, while without a season the nights do."""
+    before = nights_and_days(datetime(2018, 1, 1, tzinfo=UTC), 24 * 14)
+    day = nights_and_days(datetime(2018, 1, 15, tzinfo=UTC), 24)
+    few = Limits(season=Season.HOUR_OF_WEEK, minimum=10)
+    assert sum(bool(one.findings) for one in drift_by(before, day, by="hour", limits=few)) <= 1
+    plain = drift_by(before, day, by="hour", limits=Limits(minimum=10))
+    assert sum(bool(one.findings) for one in plain[:6]) >= 5
+
+
+def test_seasons_need_times() -> None:
+    """Without a column of times, or with a zone that is none, a season is refused."""
+    lone = pa.table({"x": [1.0, 2.0]})
+    with pytest.raises(DataInvalid, match="expected a column of times for the season 'hour', found 'none'"):
+        drift(lone, lone, limits=Limits(season=Season.HOUR))
+    with pytest.raises(DataInvalid, match="expected a column of times in both tables, found 'at'"):
+        drift(lone, table(9), limits=Limits(season=Season.HOUR))
+    with pytest.raises(SpecInvalid, match="tz: expected an IANA name"):
+        Limits(tz="Mars")
 
 
 def test_frames_and_detectors() -> None:

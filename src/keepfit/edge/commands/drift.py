@@ -24,6 +24,8 @@ class _Wanted:
 
     by: str
     column: str
+    season: str | None
+    tz: str
     detector: str
     columns: tuple[str, ...]
     effect: float
@@ -39,6 +41,12 @@ class _Wanted:
 @click.argument("b")
 @click.option("--by", default="", metavar="PERIOD", help="Compare each hour, day, week, month, quarter or year of B.")
 @click.option("--time", "column", default="", help="The column of times to go by; the first one where none is named.")
+@click.option(
+    "--season",
+    type=click.Choice(["hour", "weekday", "hour-of-week"]),
+    help="Compare only with rows of A of the same hours, weekdays, or both.",
+)
+@click.option("--tz", default="UTC", show_default=True, help="The clocks that seasons go by.")
 @click.option("--detector", default="Auto", show_default=True, help="A detector by its name.")
 @click.option("--column", "columns", multiple=True, help="Compare only this column; may be repeated.")
 @click.option("--label", default="", metavar="COLUMN", help="Say whether inputs, labels or what joins them moved.")
@@ -78,13 +86,20 @@ def _read(data: str) -> pa.Table:
 
 def _compared(old: pa.Table, new: pa.Table, wanted: _Wanted) -> tuple[Drift, ...]:
     from keepfit.core import registry
+    from keepfit.core.nouns import Season
     from keepfit.watch import tables
 
-    limits = tables.Limits(registry.load("keepfit.detectors", wanted.detector)(), wanted.fdr, wanted.effect)
+    limits = tables.Limits(
+        registry.load("keepfit.detectors", wanted.detector)(),
+        wanted.fdr,
+        wanted.effect,
+        season=Season((wanted.season or "none").replace("-", " ")),
+        tz=wanted.tz,
+    )
     chosen = wanted.columns or None
     if wanted.by:
         return tables.drift_by(old, new, by=wanted.by, column=wanted.column, columns=chosen, limits=limits)
-    return (tables.drift(old, new, columns=chosen, limits=limits),)
+    return (tables.drift(old, new, columns=chosen, limits=limits, column=wanted.column),)
 
 
 def _cause(old: pa.Table, new: pa.Table, wanted: _Wanted) -> Told | None:
@@ -111,5 +126,7 @@ def _lines(found: tuple[Drift, ...], told: Told | None) -> list[str]:
         begin = f"{one.period}: " if one.period else ""
         lines.append(f"{begin}{len(one.findings)} of {len(one.measurements)} columns drifted")
         lines += [f"  {finding.sentence}" for finding in one.findings]
+        notes = {measured.note: measured.subject for measured in reversed(one.measurements) if measured.note}
+        lines += [f"  {subject} was not judged: {note}" for note, subject in notes.items()]
     lines += [f"not compared: {line}" for line in (found[0].skipped if found else ())]
     return lines + ([_whole(told)] if told else [])
