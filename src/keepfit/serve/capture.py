@@ -1,8 +1,7 @@
 """Capture: answered rows become Records of the Stream, off the hot path.
 
-The event loop only keeps what it has at hand, and copies the columns of a few dozen requests at once, while they are
-still in the processor's cache; a thread makes Arrow batches of full or waiting pages and gives them to a sink. What
-finds no room, or what the sink cannot take (a full disk), is counted as lost: serving goes on.
+The event loop copies each exchange into a page; a thread makes Arrow batches of full or waiting pages and gives them to
+a sink. What finds no room, or what the sink cannot take (a full disk), is counted as lost: serving goes on.
 """
 
 from __future__ import annotations
@@ -11,35 +10,36 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from typing import Protocol
 
-import numpy as np
 import pyarrow as pa
 
 from keepfit.core.clock import SystemClock
 from keepfit.core.errors import StorageFault
-from keepfit.core.nouns import OUTPUT_PREFIX
 from keepfit.core.protocols import Clock
 from keepfit.serve.courtesy import step_back
-from keepfit.serve.forms import Arrays, Column, Form, New, Sample, Together
+from keepfit.serve.forms import Arrays, Form, New, Sample, Together
+from keepfit.serve.pages import Page
 
 __all__ = ["Capture", "Form", "Limits", "Listener", "Sample", "Sink", "Together", "ticker"]
 
 _log = logging.getLogger(__name__)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PAGE = 2**23  # bytes of a page
+_SPARE = 8  # pages whose memory is kept for the next ones
+_TOGETHER = 64  # exchanges that a listener hears of at once
 
 
 class Sink(Protocol):
     """Where Records go."""
 
     def append(self, batch: pa.RecordBatch) -> None:
-        """Keep a batch; StorageFault where it cannot."""
+        """Keep a batch, whose memory is used again afterwards; StorageFault where it cannot."""
         ...
 
     def close(self) -> None:
@@ -60,41 +60,6 @@ def ticker(clock: Clock) -> Callable[[], int]:
     if isinstance(clock, SystemClock):
         return lambda: time.time_ns() // 1000
     return lambda: (clock.now() - _EPOCH) // timedelta(microseconds=1)
-
-
-class _Page:
-    """Records of one Form on their way, column by column."""
-
-    def __init__(self, form: Form, traced: bool) -> None:
-        self.form = form
-        self.count = self.size = 0
-        self._traced = traced
-        self._ids: list[str] = []
-        self._times: list[int] = []
-        self._traces: list[str | None] = []
-        self._inputs = [Column(field) for field in form.kept_inputs]
-        self._outputs = [Column(field, OUTPUT_PREFIX) for field in form.kept_outputs]
-
-    def join(self, together: Together) -> None:
-        """Copy requests in, all of them or (whatever is raised) none."""
-        inputs, outputs = together.inputs, together.outputs
-        pieces = [column.joined([arrays[column.name] for arrays in inputs]) for column in self._inputs]
-        pieces += [column.joined([arrays[column.name] for arrays in outputs]) for column in self._outputs]
-        for column, piece in zip((*self._inputs, *self._outputs), pieces, strict=True):
-            column.pieces.append(piece)
-            self.size += column.size_of(piece)
-        self._ids += together.ids
-        self._times += together.each(together.micros)
-        if self._traced:
-            self._traces += [trace or None for trace in together.each(together.traces)]
-        self.count += len(together.ids)
-        self.size += together.size
-
-    def batch(self) -> pa.RecordBatch:
-        """The Records."""
-        columns = {column.place: column.arrow() for column in (*self._inputs, *self._outputs)}
-        times = np.array(self._times, dtype=np.int64)
-        return self.form.batch(self._ids, times, columns, self._traces if self._traced else None)
 
 
 @dataclass(frozen=True)
@@ -131,9 +96,10 @@ class Capture:
         self._first = first
         self._listener = listener
         self._lock = threading.Lock()
-        self._new: list[New] = []
-        self._page: _Page | None = None
-        self._full: deque[_Page] = deque()
+        self._heard: list[New] = []
+        self._page: Page | None = None
+        self._full: deque[Page] = deque()
+        self._spare: deque[Page] = deque(maxlen=_SPARE)
         self._turned_rows = self._turned_size = self._refused = self.skipped = 0  # written under the lock
         self._gone_rows = self._gone_size = self._taken = self._failed = 0  # written by the thread
         self._traced = False
@@ -164,79 +130,81 @@ class Capture:
         """Whether an exchange with this id is recorded at all, by the sample."""
         return self._sample is None or self._sample.takes(id)
 
-    def add(self, form: Form, ids: list[str], micros: int, inputs: Arrays, outputs: Arrays, trace: str = "") -> None:
+    def add(
+        self, form: Form, ids: Sequence[str], micros: int, inputs: Arrays, outputs: Arrays, trace: str = ""
+    ) -> None:
         """Remember an answered request of that time (microseconds since 1970). Called from the event loop.
 
-        The arrays are read a little later: nobody may write to them any more.
+        A listener reads the arrays a little later: nobody may write to them any more.
         """
-        new = self._new
-        new.append((form, ids, micros, inputs, outputs, trace))
-        if len(new) >= form.together or len(ids) > form.many:
-            with self._lock:
-                self._gather()
+        with self._lock:
+            if self._sample is not None:
+                chosen = self._sample.of((form, ids, micros, inputs, outputs, trace))
+                self.skipped += len(ids) - (len(chosen[1]) if chosen else 0)
+                if chosen is None:
+                    return
+                form, ids, micros, inputs, outputs, trace = chosen
+            page, rows = self._page, len(ids)
+            if (
+                page is None
+                or page.form is not form
+                or page.count + rows > page.room
+                or page.full
+                or (trace and not page.traced)
+            ):
+                page = self._turned(form, rows, trace)
+            try:
+                if page is not None:
+                    page.put(ids, micros, inputs, outputs, trace)
+            except Exception as error:  # noqa: BLE001  # a Record that cannot be kept is no reason to answer badly
+                _log.error("capture.lost rows=%d error=%s: %s", rows, type(error).__name__, error)
+                page = None
+            if page is None:
+                self._refused += rows
+            elif self._listener is not None:
+                self._heard.append((form, ids, micros, inputs, outputs, trace))
+                if len(self._heard) >= _TOGETHER or rows > 1:
+                    self._tell()
 
-    def _gather(self) -> None:
-        """Copy what is new into pages. Only who holds the lock removes from `_new`; appending needs no lock."""
-        found = self._new[:]
-        del self._new[: len(found)]
-        if len(set(map(itemgetter(0), found))) == 1:
-            self._take(Together.of(self._sampled(found)))
-        else:
-            for _, some in groupby(found, itemgetter(0)):
-                self._take(Together.of(self._sampled(list(some))))
+    def _tell(self) -> None:
+        """Let the listener hear of what was recorded since the last time."""
+        heard, self._heard = self._heard, []
+        for _, some in groupby(heard, itemgetter(0)):
+            together = Together.of(list(some))
+            if together is not None and self._listener is not None:
+                self._listener.offer(together, together.size)
 
-    def _sampled(self, found: list[New]) -> list[New]:
-        if self._sample is None:
-            return found
-        kept = [chosen for new in found if (chosen := self._sample.of(new)) is not None]
-        self.skipped += sum(len(new[1]) for new in found) - sum(len(new[1]) for new in kept)
-        return kept
-
-    def _take(self, together: Together | None) -> None:
-        if together is None:
-            return
-        rows, page = len(together.ids), self._page
-        if (
-            page is None
-            or page.form is not together.form
-            or page.count + rows > self._rows
-            or page.size + together.size > self._page_size
-            or (not self._traced and any(together.traces))
-        ):
-            page = self._turned(together)
-        before = page.size if page is not None else 0
-        try:
-            if page is not None:
-                page.join(together)
-        except Exception as error:  # noqa: BLE001  # a Record that cannot be kept is no reason to answer badly
-            _log.error("capture.lost rows=%d error=%s: %s", rows, type(error).__name__, error)
-            page = None
-        if page is None:
-            self._refused += rows
-        elif self._listener is not None:
-            self._listener.offer(together, page.size - before)
-
-    def _turned(self, together: Together) -> _Page | None:
+    def _turned(self, form: Form, rows: int, trace: str) -> Page | None:
         """A new page with room for these; the one before goes to the thread. None where there is no room."""
-        page = self._page
+        page, size = self._page, form.weight + form.width * rows
         waiting = self._turned_rows - self._gone_rows + (page.count if page else 0)
         weight = self._turned_size - self._gone_size + (page.size if page else 0)
         if (
-            waiting + max(self._rows, len(together.ids)) > self._room
-            or weight + max(self._page_size, together.size) > self._size
+            waiting + max(self._rows, rows) > self._room
+            or weight + max(self._page_size, size) > self._size
             or (self._first is not None and self._first.half_full)
         ):
             return None
-        self._traced = self._traced or any(together.traces)  # it stays: every change of columns begins a new segment
+        self._traced = self._traced or bool(trace)  # it stays: every change of columns begins a new segment
         self._put_away()
         if page is not None:
             self._wake.set()
-        self._page = _Page(together.form, self._traced)
+        room = max(rows, min(self._rows, self._page_size // (form.weight + form.width) + 1))
+        self._page = self._cleared(form, room) or Page(form, room, most=self._page_size, traced=self._traced)
         return self._page
+
+    def _cleared(self, form: Form, room: int) -> Page | None:
+        """A page whose memory the thread is through with."""
+        while self._spare:
+            page = self._spare.popleft()
+            if page.form is form and page.room >= room:
+                page.clear(self._traced)
+                return page
+        return None
 
     def _put_away(self) -> None:
         page, self._page = self._page, None
-        if page is not None:
+        if page is not None and page.count:
             self._turned_rows += page.count
             self._turned_size += page.size
             self._full.append(page)
@@ -272,16 +240,16 @@ class Capture:
 
     def _write(self) -> None:
         with self._lock:
-            self._gather()
+            self._tell()
             self._put_away()
         while self._full:
             page = self._full[0]
             self._keep(page)
             self._gone_rows += page.count
             self._gone_size += page.size
-            self._full.popleft()
+            self._spare.append(self._full.popleft())
 
-    def _keep(self, page: _Page) -> None:
+    def _keep(self, page: Page) -> None:
         try:
             self._sink.append(page.batch())
         except Exception as error:  # noqa: BLE001  # losing Records must never end their being recorded

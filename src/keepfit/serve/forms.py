@@ -7,11 +7,12 @@ whoever watches or learns from the Stream. The field's metadata says `masked`.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
+from itertools import chain
 from math import prod
-from typing import Any, TypeVar
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,25 +21,32 @@ from numpy.typing import NDArray
 from keepfit.core.errors import Refused
 from keepfit.core.nouns import OUTPUT_PREFIX, RECORD_ID, RECORD_TIME, RECORD_TRACE, RECORD_VERSION
 from keepfit.core.signature import DType, Field, Signature
-from keepfit.serve.wire.tables import arrow_type, numpy_type, to_batch
+from keepfit.serve.wire.tables import arrow_type, numpy_type
 
 _MOMENT = pa.timestamp("us", tz="UTC")
 _TRACE = pa.field(RECORD_TRACE, pa.string())
 _MASKED = {"masked": "true"}
-_OBJECT, _ROW = 160, 100  # bytes that an array, and a row's id, time and place in lists take, about
-
-_TOGETHER, _LOOSE = 64, 16  # requests copied at once, and where their size is known only by looking
-_HELD = 2**22  # bytes that requests which were not copied yet may keep in memory, about
+_WEIGHT, _ROW = 200, 100  # bytes that a request, and a row's id, time and place in lists take, about
 
 Arrays = dict[str, NDArray[Any]]
-T = TypeVar("T")
+
+
+class Place(NamedTuple):
+    """A column: of which Field, by which prefix."""
+
+    prefix: str
+    field: Field
+
+    def of(self, inputs: Arrays, outputs: Arrays) -> NDArray[Any]:
+        """Its array in an exchange."""
+        return (outputs if self.prefix else inputs)[self.field.name]
 
 
 class Form:
     """How Records that one Version answered are laid out; `mask` names the fields whose values are never kept.
 
-    A request of n rows weighs about `weight` + n * `width` bytes, besides values without a fixed size. `together`
-    requests are copied at once, or one alone of over `many` rows.
+    A request of n rows weighs about `weight` + n * `width` bytes, besides values without a fixed size. Those with one
+    are `solid`, and one row of them is as `packed` says; the others are `loose`.
     """
 
     def __init__(self, version: int, signature: Signature, mask: Sequence[str] = ()) -> None:
@@ -49,12 +57,17 @@ class Form:
         self.masked = _masked(version, signature, mask)
         self.kept_inputs = tuple(field for field in signature.inputs if field.name not in self.masked)
         self.kept_outputs = tuple(field for field in signature.outputs if field.name not in self.masked)
-        fields = (*signature.inputs, *signature.outputs)
-        self.weight = 400 + _OBJECT * len(fields)
-        self.width = _ROW + sum(_width(field) for field in fields)
-        most = _LOOSE if any(field.dtype is DType.BYTES or -1 in field.shape for field in fields) else _TOGETHER
-        self.together = max(1, min(most, _HELD // self.width))
-        self.many = _HELD // self.width // self.together
+        places = [Place("", field) for field in self.kept_inputs]
+        places += [Place(OUTPUT_PREFIX, field) for field in self.kept_outputs]
+        self.solid = tuple(place for place in places if _solid(place.field))
+        self.loose = tuple(place for place in places if not _solid(place.field))
+        self.packed = np.dtype(
+            [(str(n), numpy_type(field.dtype), field.shape) for n, (_, field) in enumerate(self.solid)]
+        )
+        self._inputs = _picking([field.name for prefix, field in self.solid if not prefix])
+        self._outputs = _picking([field.name for prefix, field in self.solid if prefix])
+        self.weight = _WEIGHT
+        self.width = _ROW + sum(_width(field) for field in (*signature.inputs, *signature.outputs))
         self.schema = pa.schema(
             [
                 (RECORD_ID, pa.string()),
@@ -65,68 +78,67 @@ class Form:
             ]
         )
 
+    def pack(self, inputs: Arrays, outputs: Arrays) -> bytes:
+        """The solid values of one row."""
+        arrays = (*self._inputs(inputs), *self._outputs(outputs))
+        try:
+            return b"".join(arrays)
+        except TypeError:  # values that are not one after the other in memory are no buffer
+            return b"".join([array.tobytes() for array in arrays])
+
     def _column(self, field: Field, prefix: str) -> pa.Field:
         metadata = _MASKED if field.name in self.masked else None
         return pa.field(prefix + field.name, arrow_type(field), metadata=metadata)
 
     def batch(
         self,
-        ids: Sequence[str],
+        ids: Sequence[str] | pa.Array,
         times: NDArray[np.int64],
         columns: Mapping[tuple[str, Field], pa.Array],
-        traces: Sequence[str | None] | None = None,
+        traces: Sequence[str | None] | pa.Array | None = None,
     ) -> pa.RecordBatch:
         """Records of these ids, times (microseconds since 1970) and columns by prefix and Field; null where masked."""
         rows = len(ids)
         arrays = [
-            pa.array(ids, pa.string()),
+            _texts(ids),
             pa.array(times).cast(_MOMENT),
             pa.array(np.full(rows, self.version, dtype=np.int32)),
         ]
-        places = [("", field) for field in self.inputs] + [(OUTPUT_PREFIX, field) for field in self.outputs]
+        places = [Place("", field) for field in self.inputs] + [Place(OUTPUT_PREFIX, field) for field in self.outputs]
         for place in places:
             found = columns.get(place)
             arrays.append(pa.nulls(rows, arrow_type(place[1])) if found is None else found)
         schema = self.schema
         if traces is not None:
             schema = schema.append(_TRACE)
-            arrays.append(pa.array(traces, pa.string()))
+            arrays.append(_texts(traces))
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-New = tuple[Form, list[str], int, Arrays, Arrays, str]
+New = tuple[Form, Sequence[str], int, Arrays, Arrays, str]
 """One answered request: Form, ids, microseconds since 1970, inputs, outputs, trace."""
 
 
-class Column:
-    """The values of one Field: bytes, which are the quickest to join, or a list where they have no fixed size."""
+class Numbered(Sequence[str]):
+    """The ids of a request of several records: its own, a colon and the row. Made only where somebody reads them.
 
-    def __init__(self, field: Field, prefix: str = "") -> None:
-        self.field = field
-        self.name = field.name
-        self.place = (prefix, field)
-        self.pieces: list[Any] = []
-        self.joined: Callable[[list[NDArray[Any]]], Any] = _bytes
-        if -1 in field.shape:
-            self.joined = _lists
-        elif field.dtype is DType.BYTES:
-            self.joined = _texts
+    >>> list(Numbered("r", 3))
+    ['r:0', 'r:1', 'r:2']
+    """
 
-    def size_of(self, piece: Any) -> int:
-        """Bytes of a piece beyond the fixed width of its values."""
-        return 0 if self.joined is _bytes else sum(map(len, piece))
+    __slots__ = ("rows", "stem")
 
-    def arrow(self) -> pa.Array:
-        """The column."""
-        if self.joined is _bytes:
-            values = np.frombuffer(b"".join(self.pieces), numpy_type(self.field.dtype))
-        else:
-            loose = [value for piece in self.pieces for value in piece]
-            if self.joined is _lists:
-                return pa.array(loose, arrow_type(self.field))
-            values = np.array(loose, dtype=object)
-        shaped = values.reshape(-1, *self.field.shape)
-        return to_batch([self.field], {self.field.name: shaped}).column(0)
+    def __init__(self, stem: str, rows: int) -> None:
+        self.stem = stem
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __getitem__(self, row: Any) -> Any:
+        if isinstance(row, slice):
+            return [f"{self.stem}:{at}" for at in range(self.rows)[row]]
+        return f"{self.stem}:{range(self.rows)[row]}"
 
 
 class Sample:
@@ -190,26 +202,20 @@ class Together:
         counts = () if len(ids) == len(names) else tuple(map(len, names))
         return cls(form, ids, counts, micros, inputs, outputs, traces, size)
 
-    def each(self, values: Sequence[T]) -> Iterable[T]:
-        """What there is once by request, once by row."""
-        if not self.counts:
-            return values
-        return chain.from_iterable(map(repeat, values, self.counts))
+
+def _texts(values: Sequence[str | None] | pa.Array) -> pa.Array:
+    return values if isinstance(values, pa.Array) else pa.array(values, pa.string())
 
 
-def _bytes(several: list[NDArray[Any]]) -> bytes:
-    try:
-        return b"".join(several)  # type: ignore[arg-type]  # arrays are buffers
-    except TypeError:  # some are not, because their values are not one after the other in memory
-        return b"".join([np.ascontiguousarray(values) for values in several])  # type: ignore[misc]  # as above
+def _picking(names: list[str]) -> Callable[[Arrays], tuple[Any, ...]]:
+    """What takes these arrays out of many."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return (lambda arrays: (arrays[names[0]],)) if names else lambda arrays: ()
 
 
-def _texts(arrays: list[NDArray[Any]]) -> list[str]:
-    return [text for values in arrays for text in values.reshape(-1).tolist()]
-
-
-def _lists(arrays: list[NDArray[Any]]) -> list[list[Any]]:
-    return [row.reshape(-1).tolist() for values in arrays for row in values]
+def _solid(field: Field) -> bool:
+    return field.dtype is not DType.BYTES and -1 not in field.shape
 
 
 def _width(field: Field) -> int:

@@ -14,7 +14,7 @@ import random
 import secrets
 import zlib
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from time import perf_counter
@@ -30,6 +30,7 @@ from keepfit.core.protocols import Remote
 from keepfit.serve.cache import Cache
 from keepfit.serve.capture import Capture
 from keepfit.serve.events import Events
+from keepfit.serve.forms import Numbered
 from keepfit.serve.intake import Intake
 from keepfit.serve.routing import Routing
 from keepfit.serve.slot import Deployment, Slots
@@ -53,7 +54,7 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
 
     deployment: Deployment
     routing: Routing
-    ids: list[str]
+    ids: Sequence[str]
     inputs: Arrays
     pinned: bool = False
     deadline: float | None = None
@@ -107,11 +108,11 @@ class Plane:
             raise NotFound(f"there is no model '{name}'; here is {there}", code="unknown_model")
         return found
 
-    def ids(self, id: str, rows: int) -> list[str]:
+    def ids(self, id: str, rows: int) -> Sequence[str]:
         """The Record ids of a request: its own where it has one row, numbered where it has more."""
         if len(id) > LONGEST_ID:
             raise SignatureInvalid(f"a record id has more than {LONGEST_ID} characters", code="id_too_long")
-        return [id] if rows == 1 else [f"{id}:{row}" for row in range(rows)]
+        return [id] if rows == 1 else Numbered(id, rows)
 
     def answer(self, asked: Exchange, encode: Callable[[Routing, Arrays], T]) -> T | Awaitable[T]:
         """Answer, at once where nothing has to be waited for; ModelFault, Unavailable (`queue_full`, `deadline`)."""

@@ -34,7 +34,7 @@ class Sink:
         self.gate.wait()
         if self.broken:
             raise StorageFault("no room")
-        self.batches.append(batch)
+        self.batches.append(pa.ipc.read_record_batch(batch.serialize(), batch.schema))  # its memory is used again
 
     def close(self) -> None:
         self.closed = True
