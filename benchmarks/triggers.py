@@ -60,9 +60,9 @@ def of(name, *fire, monitors=()):
 
 policies = [
     of("decayed", triggers.Decayed(), monitors=(loss,)),
-    of("avoidable", triggers.Avoidable({avoidable})),
-    of("cost", triggers.Cost(2 * {avoidable})),
-    of("rolling", triggers.Rolling(0.05)),
+    of("avoidable", triggers.Avoidable(20)),
+    of("avoidable-lately", triggers.Avoidable(20, lately=20)),
+    of("rolling", triggers.Rolling(0.02)),
 ]{shown}
 del base
 """
@@ -77,16 +77,15 @@ class History:
     first: int
     window: int
     chunk: str
-    avoidable: int
 
 
 TREE = "DecisionTreeClassifier(min_samples_leaf=20)"
 LINE = "make_pipeline(StandardScaler(), SGDClassifier(loss='log_loss'))"
 HISTORIES = (
-    History("elec2", TREE, 2265, 2000, "200", 20),
-    History("sea", LINE, 3000, 3000, "250", 20),
-    History("agrawal_abrupt", TREE, 2000, 1000, "100", 15),
-    History("occupancy", LINE, 2000, 2000, "100", 10),
+    History("elec2", TREE, 2265, 2000, "200"),
+    History("sea", LINE, 3000, 3000, "250"),
+    History("agrawal_abrupt", TREE, 2000, 1000, "100"),
+    History("occupancy", LINE, 2000, 2000, "100"),
 )
 
 
@@ -138,7 +137,7 @@ def _replayed(history: History, seed: int) -> list[dict[str, Any]]:
     with TemporaryDirectory() as folder:
         rows, file = Path(folder) / "rows.parquet", Path(folder) / f"{history.name}.py"
         pq.write_table(READERS[history.name]().slice(0, ROWS), rows)
-        fields = {name: getattr(history, name) for name in ("estimator", "first", "window", "avoidable")}
+        fields = {name: getattr(history, name) for name in ("estimator", "first", "window")}
         file.write_text(FILE.format(**fields, shown=either("", "[:2]")), encoding="utf-8")
         terms = Terms(chunk=history.chunk, step=timedelta(minutes=1), periods=PERIODS)
         found = compare_file(file, rows, terms=terms, seeds=(seed,), oracle=True, tell=lambda line: None)

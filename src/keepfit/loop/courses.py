@@ -1,7 +1,8 @@
 """Courses: how good the answers of one policy were, chunk by chunk, and what the simple policies would have answered.
 
 *never* fits once on all of the first data; *every N* fits anew at every Nth chunk, by the same Recipe but with nothing
-held out and nothing judged, and is live at that very moment; *last label* repeats the newest label known.
+held out and nothing judged, and is live at that very moment; *last label* repeats the newest label known. Where all
+rows to fit on are of one class, the model before goes on.
 """
 
 from __future__ import annotations
@@ -127,12 +128,18 @@ def baselines(
                 policy.answer(past, specification, until=chunk.start)
                 known = pa.concat_tables([source, past.known_before(number).cast(source.schema)]) if number else source
                 window = window_of(known, specification.service.recipe.window) if number else source
-                fitter.fit(policy, _chosen(policy, window, specification, fitter))
-                policy.seen = (window,)
+                if not number or can_be_learnt(specification, labels(window, specification.label)):
+                    fitter.fit(policy, _chosen(policy, window, specification, fitter))
+                    policy.seen = (window,)
     for policy in policies:
         policy.answer(past, specification, until=past.rows.num_rows)
     fitted = tuple(_finished(policy, past, specification) for policy in policies)
     return (*fitted, course("last label", _last_label(past, source), past, specification))
+
+
+def can_be_learnt(specification: Specification, truth: NDArray[Any]) -> bool:
+    """Whether labels have anything to tell: numbers, or more than one class."""
+    return specification.task is Task.REGRESSION or len(np.unique(truth)) > 1
 
 
 def _chosen(policy: _Policy, window: pa.Table, specification: Specification, fitter: _Fitter) -> pa.Table:

@@ -68,6 +68,21 @@ TABLE = [
     pytest.param(Avoidable(10), pulse(0.8, 1.0, 0.85, expected_accuracy=0.9), False, id="good stretches win back"),
     pytest.param(Avoidable(10), pulse(1.0, 1.0, 0.8, expected_accuracy=0.9), True, id="but luck is not saved up"),
     pytest.param(Avoidable(10), pulse(0.1), False, id="nothing to compare with"),
+    pytest.param(
+        Avoidable(10), pulse(0.6, before=(0.9, 0.9, 0.5), expected_accuracy=0.6), False, id="judged amid a change"
+    ),
+    pytest.param(
+        Avoidable(10, lately=3),
+        pulse(0.6, before=(0.9, 0.9, 0.5), expected_accuracy=0.6),
+        True,
+        id="but the best of late was better",
+    ),
+    pytest.param(
+        Avoidable(10, lately=3), pulse(0.6, before=(0.9, *[0.6] * 3), expected_accuracy=0.6), False, id="long ago"
+    ),
+    pytest.param(
+        Avoidable(10, lately=6), pulse(0.6, before=(0.9, 0.9), expected_accuracy=0.6), False, id="too little of it yet"
+    ),
     pytest.param(Avoidable(10, expected=0.9), pulse(0.8), True, id="an expectation that is declared"),
     pytest.param(Avoidable(10), pulse(before=(0.1,), expected_accuracy=0.9), False, id="an update wipes the slate"),
     pytest.param(Cost(10), pulse(0.8, expected_accuracy=0.9), True, id="waiting costs as much as updating"),
@@ -158,6 +173,7 @@ def test_wrong_numbers() -> None:
         lambda: Quantile(window=9),
         lambda: Rolling(0.0),
         lambda: Avoidable(0),
+        lambda: Avoidable(1, lately=-1),
         lambda: Cost(0),
         lambda: Cost(-1, 2.0),
         lambda: Latency(0),

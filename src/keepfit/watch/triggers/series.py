@@ -49,25 +49,45 @@ def worse(value: float, than: float, pulse: Pulse) -> float:
     return than - value if pulse.higher else value - than
 
 
-def regret(pulse: Pulse, expected: float | None) -> float | None:
+def regret(pulse: Pulse, expected: float | None, *, lately: int = 0) -> float | None:
     """What not updating has cost since the last update: answers that would have been right (for numbers: loss).
 
-    Every mark adds its rows times what its accuracy lacks of the accuracy expected: `expected`, else that at release.
-    What is won back by better stretches is taken off, but never below zero: luck is not saved up. None where there is
-    nothing to compare with. For numbers the Service's metric stands in for the accuracy.
+    Every mark adds its rows times what its accuracy lacks of the accuracy expected: `expected`, else that at release,
+    or where it is more what was `reached` in the last `lately` marks before it. What is won back by better stretches is
+    taken off, but never below zero: luck is not saved up. None where there is nothing to compare with. For numbers the
+    Service's metric stands in for the accuracy.
     """
     total, compared = 0.0, False
-    for mark in pulse.marks:
+    for place, mark in enumerate(pulse.marks):
         if mark.time <= pulse.since or not mark.rows:
             continue
+        before = pulse.marks[max(0, place - lately) : place]
         known = pulse.expected_accuracy if expected is None else expected
+        known = reached(known, [one.accuracy for one in before], most=lately, higher=True)
         lack = None if known is None or isnan(mark.accuracy) else known - mark.accuracy
         if lack is None and isnan(mark.accuracy) and not isnan(mark.value):
             known = pulse.expected if expected is None else expected
+            known = reached(known, [one.value for one in before], most=lately, higher=pulse.higher)
             lack = None if known is None else worse(mark.value, known, pulse)
         if lack is not None:
             total, compared = max(0.0, total + mark.rows * lack), True
     return round(total, 9) if compared else None  # the sum of shares of rows is rarely whole to the last bit
+
+
+def reached(known: float | None, values: Sequence[float], *, most: int, higher: bool) -> float | None:
+    """The better of what is known and the mean of the best third of some values; half of `most` must be there.
+
+    A model made while the world was changing is judged on rows of a change, and expects too little of the next one.
+
+    >>> reached(0.6, [0.5, 0.9, 0.6], most=4, higher=True), reached(0.6, [0.9], most=4, higher=True)
+    (0.9, 0.6)
+    """
+    there = sorted((one for one in values if not isnan(one)), reverse=higher)
+    if not there or len(there) < most / 2:
+        return known
+    best = there[: max(1, most // 3)]
+    lately = sum(best) / len(best)
+    return lately if known is None else max(known, lately) if higher else min(known, lately)
 
 
 def slope(times: Sequence[float], values: Sequence[float]) -> tuple[float, float, float]:
