@@ -29,6 +29,8 @@ def has_room(folder: Path) -> bool:
     return os.access(folder, os.W_OK) and min(disk_usage(folder).free, psutil.virtual_memory().available) >= ROOM
 
 
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")  # threads that share processors with other tests wait for each other, spinning
 if "TMPDIR" not in os.environ and has_room(MEMORY):
     os.environ["TMPDIR"] = str(MEMORY)  # on a disk, tests and their processes wait for thousands of flushes
     tempfile.tempdir = None
