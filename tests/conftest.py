@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import tempfile
 from pathlib import Path
-from shutil import disk_usage
+from shutil import disk_usage, rmtree
 
 import hypothesis
 import psutil
@@ -31,9 +32,16 @@ def has_room(folder: Path) -> bool:
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")  # threads that share processors with other tests wait for each other, spinning
+OURS = ""
 if "TMPDIR" not in os.environ and has_room(MEMORY):
-    os.environ["TMPDIR"] = str(MEMORY)  # on a disk, tests and their processes wait for thousands of flushes
+    OURS = os.environ["TMPDIR"] = tempfile.mkdtemp(prefix="kf-", dir=MEMORY)  # on a disk, flushes are waited for
     tempfile.tempdir = None
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Give the memory back, unless somebody wants to see what a failed test wrote."""
+    if OURS and not exitstatus:
+        atexit.register(rmtree, OURS, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
