@@ -44,7 +44,7 @@ class Mine:
         return Refit().learn(estimator, lesson)
 """
 
-_PATIENCE = 120.0  # seconds: the machine may be busy with other things
+_PATIENCE = 600.0  # seconds: the machine may be busy with other things
 
 
 def _line(*words: str) -> list[str]:
@@ -63,12 +63,12 @@ def project(tmp_path: Path) -> Iterator[Path]:
             deadline = time.monotonic() + _PATIENCE
             while client.status("line").live != 1:
                 assert time.monotonic() < deadline, (tmp_path / "up.log").read_text()
-                time.sleep(0.05)
+                time.sleep(0.2)
         yield tmp_path
     finally:
-        subprocess.run(_line("down"), cwd=tmp_path, capture_output=True, check=False, timeout=60)
+        subprocess.run(_line("down"), cwd=tmp_path, capture_output=True, check=False, timeout=600)
         with suppress(subprocess.TimeoutExpired):
-            control.wait(timeout=60)
+            control.wait(timeout=600)
         control.kill()
         control.wait()
 
@@ -76,7 +76,7 @@ def project(tmp_path: Path) -> Iterator[Path]:
 def test_the_next_update_is_by_the_winner(project: Path) -> None:
     """Experiments are recorded beside the running loop, the control process takes the winner, its worker makes it."""
     asked = _line("bench", "mine.py:Mine(twist=3)", "--on", "data(count=2)-digits", "--seeds", "1", "--then", "deploy")
-    done = subprocess.run([*asked, "line"], cwd=project, capture_output=True, text=True, check=False, timeout=240)
+    done = subprocess.run([*asked, "line"], cwd=project, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     with Client.wait_for(Places(project / ".keepfit")) as client:
         ended = client.update("line", "test", actor="test", wait=int(_PATIENCE))

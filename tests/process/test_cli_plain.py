@@ -26,7 +26,7 @@ flights = Service(name="flights", estimator=Majority(), data="flights.csv", labe
 
 def keepfit(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "keepfit.edge.cli", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=600)
 
 
 def made(folder: Path) -> Path:

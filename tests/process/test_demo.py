@@ -48,7 +48,7 @@ def test_the_first_days_of_the_year_are_served_whole_and_nothing_is_left_behind(
     """No request fails, no answer is torn, both reports are there, and no process outlives the demo."""
     store = tmp_path / "store with a space"
     command = [sys.executable, "-m", "keepfit", "demo", "--until", "2013-02-08", "--out", str(tmp_path / "out")]
-    done = subprocess.run([*command, "--keep", str(store)], capture_output=True, text=True, timeout=240, cwd=tmp_path)
+    done = subprocess.run([*command, "--keep", str(store)], capture_output=True, text=True, timeout=900, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     said = json.loads((tmp_path / "out" / "demo-report.json").read_bytes())
     assert said.keys() >= _KEYS

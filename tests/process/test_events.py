@@ -63,7 +63,7 @@ def serving(**settings: Any) -> tuple[str, str]:
 
 
 def traced(runner: Served, path: str, body: Any, **headers: str) -> Reply:
-    connection = http.client.HTTPConnection("127.0.0.1", runner.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", runner.port, timeout=180)
     connection.request("POST", path, json.dumps(body).encode(), {"content-type": "application/json", **headers})
     answer = connection.getresponse()
     found = Reply(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())

@@ -148,7 +148,7 @@ def test_triton_gets_what_the_model_answers(client: Any) -> None:
     response = found.get_response()
     assert (response.id, response.model_name, response.model_version) == ("me", "toy", "2")
     assert [output.name for output in response.outputs] == ["probability"]
-    older = client.infer("toy", x(), model_version="1", client_timeout=30, timeout=5_000_000, priority=1)
+    older = client.infer("toy", x(), model_version="1", client_timeout=180, timeout=5_000_000, priority=1)
     np.testing.assert_allclose(older.as_numpy("probability"), expected(0.0), atol=1e-6)
     assert older.as_numpy("prediction").tolist() == [1, 1]
     columns = client.infer("toy@2", [tensor(name, *said) for name, said in COLUMNS.items()])
@@ -403,7 +403,7 @@ def test_kserve_gets_what_it_asks_for(runner: Served) -> None:
     if not (PEERS / "kserve" / "installed").exists():
         pytest.skip("no environment with KServe's client; tests/process/test_oip_clients.py makes it")
     script = Path(__file__).with_name("kserve_grpc_client.py")
-    found = subprocess.run([python, script, address(runner)], capture_output=True, text=True, timeout=120, check=False)
+    found = subprocess.run([python, script, address(runner)], capture_output=True, text=True, timeout=600, check=False)
     assert found.returncode == 0, found.stderr
     said = json.loads(found.stdout.strip().splitlines()[-1])
     assert (said["live"], said["ready"], said["model"], said["loaded"]) == (True, True, True, ["toy", True])

@@ -158,7 +158,7 @@ def test_kserve_gets_what_it_asks_for(runner: Served, kserve: Path) -> None:
     """Health and inference, JSON and raw, numbers and texts, of both majors."""
     script = Path(__file__).with_name("kserve_client.py")
     command = [kserve, script, f"http://127.0.0.1:{runner.port}"]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    found = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert found.returncode == 0, found.stderr
     said = json.loads(found.stdout.strip().splitlines()[-1])
     assert (said["live"], said["ready"], said["model"]) == (True, True, True)

@@ -22,7 +22,7 @@ COMMAND = [sys.executable, "-m", "keepfit.edge.cli", "profile"]
 
 
 def keepfit(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *words], cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run([*COMMAND, *words], cwd=folder, capture_output=True, text=True, check=False, timeout=600)
 
 
 @pytest.fixture

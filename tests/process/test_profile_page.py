@@ -123,7 +123,7 @@ class Browser:
     def close(self) -> None:
         self._session = ""
         os.close(self._out)
-        self._process.wait(20)
+        self._process.wait(180)
         os.close(self._in)
 
 

@@ -35,7 +35,7 @@ class Kitchen:
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         """One command, to its end."""
-        return subprocess.run(_line(*words), cwd=self.folder, capture_output=True, text=True, check=False, timeout=200)
+        return subprocess.run(_line(*words), cwd=self.folder, capture_output=True, text=True, check=False, timeout=600)
 
     def serve(self, *words: str, name: str = "toy") -> subprocess.Popen[bytes]:
         """A deployment in the foreground, as soon as its model answers."""

@@ -53,7 +53,7 @@ def project(tmp_path: Path) -> Iterator[Path]:
             yield folder
     finally:
         control.send_signal(signal.SIGINT)
-        control.wait(timeout=60)
+        control.wait(timeout=600)
         keepfit(folder, "down")
 
 

@@ -48,7 +48,7 @@ class Client:
     """One connection, kept alive."""
 
     def __init__(self, runner: Served) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", runner.port, timeout=60)
+        self._connection = http.client.HTTPConnection("127.0.0.1", runner.port, timeout=600)
 
     def close(self) -> None:
         self._connection.close()

@@ -150,7 +150,7 @@ def _grpc(port: list[int], ready: threading.Event, over: threading.Event) -> Non
     port.append(server.add_insecure_port("127.0.0.1:0"))
     server.start()
     ready.set()
-    over.wait(30)
+    over.wait(300)
     server.stop(None).wait()
 
 
@@ -160,7 +160,7 @@ def test_the_grpc_client_is_answered_by_a_real_server() -> None:
     thread = threading.Thread(target=_grpc, args=(port, ready, over))
     thread.start()
     try:
-        assert ready.wait(30)
+        assert ready.wait(300)
         bodies = [b"small", b"l" * 50_000, b"bad"]
         answers: list[bytes] = []
         client = Client(

@@ -71,7 +71,7 @@ def test_mistakes_keep_their_lines_between_the_processes(
 def _hold(root: Path, ready: multiprocessing.synchronize.Event, leave: multiprocessing.synchronize.Event) -> None:
     with locked(Places(root)):
         ready.set()
-        leave.wait(30)
+        leave.wait(300)
 
 
 def test_one_process_writes_a_store(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_one_process_writes_a_store(tmp_path: Path) -> None:
     ready, leave = spawn.Event(), spawn.Event()
     other = spawn.Process(target=_hold, args=(tmp_path, ready, leave))
     other.start()
-    assert ready.wait(30)
+    assert ready.wait(300)
     assert holder(Places(tmp_path)) == other.pid
     with pytest.raises(Conflict, match=f"in use by process {other.pid}"), locked(Places(tmp_path)):
         pass

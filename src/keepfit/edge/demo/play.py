@@ -44,7 +44,7 @@ _IDLE, _BUSY = 4.0, 1.0  # days of 2013 per second, while the loop has nothing t
 _DAY = 86400.0
 _YEAR_IS_OVER = 208.0  # seconds after the beginning: what remains of four minutes is for the report
 _GRACE = 1.1  # of the time given: how long planted cases under way may delay the end
-_START_PATIENCE = 120.0  # seconds until the first Version has to be live
+_START_PATIENCE = 300.0  # seconds until the first Version has to be live
 _STOP_PATIENCE = 40.0
 
 
