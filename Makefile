@@ -31,7 +31,7 @@ demo: $(INSTALLED)
 	@$(BIN)/python -m keepfit demo
 
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED)
 	@$(BIN)/ruff check --quiet .

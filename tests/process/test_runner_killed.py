@@ -156,7 +156,11 @@ def test_two_runners_never_share_a_deployment_or_a_port(tmp_path: Path) -> None:
         for store, asked, words in (("s", "0", "another runner"), ("t", port, "cannot be had")):
             command = [sys.executable, "-m", "keepfit.edge.runner", "--store", str(tmp_path / store)]
             found = subprocess.run(
-                [*command, "--service", "toy", "--port", asked], capture_output=True, text=True, timeout=600, check=False
+                [*command, "--service", "toy", "--port", asked],
+                capture_output=True,
+                text=True,
+                timeout=600,
+                check=False,
             )
             assert found.returncode == 1
             assert words in found.stderr
