@@ -50,11 +50,17 @@ class Texts(np.ndarray[Any, np.dtype[Any]]):
         return found
 
 
-def texts(column: pa.ChunkedArray) -> Texts:
-    """A column of text, of dictionaries of it, or of flags with holes, as detectors take it; None is a missing one."""
+def texts(column: pa.ChunkedArray, *, filled: bool = True) -> Texts:
+    """A column of text, of dictionaries of it, or of flags with holes, as detectors take it; None is a missing one.
+
+    Without `filled` there are only codes: every object is None.
+    """
     known = _flags(column) if pa.types.is_boolean(column.type) else _encoded(column)
-    names = np.append(known.names.to_numpy(zero_copy_only=False), np.array([None], dtype=object))
     found: Texts = np.empty(known.codes.size, dtype=object).view(Texts)
+    if not filled:
+        found.coded = known
+        return found
+    names = np.append(known.names.to_numpy(zero_copy_only=False), np.array([None], dtype=object))
     for start in range(0, known.codes.size, _BLOCK):
         np.take(names, known.codes[start : start + _BLOCK], out=found[start : start + _BLOCK], mode="clip")
     found.coded = known

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pytest
 
 from keepfit.core.errors import DataInvalid, SpecInvalid
-from keepfit.core.nouns import Season
+from keepfit.core.nouns import Score, Season
 from keepfit.data.read import read
 from keepfit.watch.detectors import JensenShannon
 from keepfit.watch.tables import Limits, drift, drift_by
@@ -103,6 +103,21 @@ def test_seasons_need_times() -> None:
         drift(lone, table(9), limits=Limits(season=Season.HOUR))
     with pytest.raises(SpecInvalid, match="tz: expected an IANA name"):
         Limits(tz="Mars")
+
+
+class Lengths:
+    """Somebody's detector, which reads texts one by one."""
+
+    def score(self, reference: np.ndarray, window: np.ndarray) -> Score:
+        lengths = [np.mean([len(text) for text in side]) for side in (reference, window)]
+        return Score(lengths[1] - lengths[0], 0.0, 1.0)
+
+
+def test_texts_for_a_detector_of_somebody_else() -> None:
+    """A detector that is not ours finds the texts themselves; ours tell what moved by codes alone."""
+    old, new = pa.table({"x": ["a", "bb"] * 50}), pa.table({"x": ["ccc", "dddd"] * 50})
+    assert drift(old, new, limits=Limits(Lengths())).measurements[0].statistic == 2.0
+    assert "'ccc' is new with 50.0%" in drift(old, new, limits=Limits(JensenShannon())).findings[0].sentence
 
 
 def test_frames_and_detectors() -> None:
