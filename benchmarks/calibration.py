@@ -22,6 +22,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from math import exp
 from typing import Any
 from zlib import crc32
@@ -61,7 +62,7 @@ FEWER = either({1_000_000: 200}, {})
 """The same for detectors of sequences, which need every row in its order."""
 SLOW = {"KSWIN": either({10_000: 50, 100_000: 5, 1_000_000: 0}, {20_000: 1})}
 """The same for the one of them that costs microseconds a row."""
-COSTLY = ("Classifier", "Wasserstein", "TFDV", "MMD", "KSWIN")
+COSTLY = ("Confidence", "Classifier", "MMD", "Wasserstein", "TFDV", "CUSUM", "KSWIN")
 """Come last: a run that ends early has the others."""
 WINDOWS = either({100: 30, 500: 30, 5000: 5}, {100: 2})
 """How often each change is made to a window of each column, per rows of the window; the reference has as many."""
@@ -92,6 +93,7 @@ class Found:
     power: dict[str, dict[int, float]] = field(default_factory=dict)
 
 
+@cache
 def columns() -> dict[str, Column]:
     """The columns by name, as detectors take them."""
     found: dict[str, Column] = {}
@@ -118,7 +120,7 @@ def falsely(name: str, data: dict[str, Column], n: int) -> dict[str, tuple[int, 
     times = _times(detector, name, n)
     random = np.random.default_rng([SEED, crc32(name.encode()), n])
     asked = {of: column for of, column in data.items() if times and not _refuses(detector, column)}
-    return {of: (_alarms(detector, column, n, times, random), times) for of, column in asked.items()}
+    return {of: (_alarms(detector, of, column, n, times, random), times) for of, column in asked.items()}
 
 
 def seen(name: str, data: dict[str, Column]) -> dict[str, dict[int, float]]:
@@ -146,13 +148,13 @@ def _times(detector: Detector, name: str, n: int) -> int:
     return fewer.get(n, HALVES[n])
 
 
-def _alarms(detector: Detector, column: Column, n: int, times: int, random: np.random.Generator) -> int:
+def _alarms(detector: Detector, of: str, column: Column, n: int, times: int, random: np.random.Generator) -> int:
     """How many of so many pairs of halves raise an alarm."""
     if hasattr(detector, "compare"):
         whole = pooled(column, column[:0])
         return sum(is_alarm(detector.compare(_halves(whole, n, random))) for _ in range(times))
     if hasattr(detector, "alarms") and n > SHORTEST and type(detector).__name__ not in SLOW:
-        return _nominated(detector, column, n, times, random)
+        return _nominated(detector, of, n, times)
     return sum(_false(detector, column, n, random) for _ in range(times))
 
 
@@ -170,17 +172,21 @@ def _halves(whole: Pooled, n: int, random: np.random.Generator) -> Pooled:
     )
 
 
-def _nominated(detector: Detector, column: Column, n: int, times: int, random: np.random.Generator) -> int:
+def _nominated(detector: Detector, of: str, n: int, times: int) -> int:
     """The same of a detector of sequences, which need not be asked where no cut that it may nominate can count."""
-    values = numbers(column)
-    _, codes = np.unique(values[np.isfinite(values)], return_inverse=True)
+    first = n // 2
+    return sum(is_alarm(detector.score(rows[:first], rows[first:])) for rows in _suspects(of, n, times))
+
+
+@lru_cache(maxsize=64)
+def _suspects(of: str, n: int, times: int) -> tuple[Column, ...]:
+    """Those of so many times n rows of a column in which some cut may count; the same for every detector."""
+    random = np.random.default_rng([SEED, crc32(of.encode()), n])
+    values = numbers(columns()[of])
     known = values[np.isfinite(values)]
-    alarms = 0
-    for _ in range(times):
-        rows = random.choice(known.size, n, replace=n > known.size)
-        if _may_count(codes[rows], n // 2):
-            alarms += is_alarm(detector.score(known[rows[: n // 2]], known[rows[n // 2 :]]))
-    return alarms
+    _, codes = np.unique(known, return_inverse=True)
+    drawn = (random.choice(known.size, n, replace=n > known.size) for _ in range(times))
+    return tuple(known[rows] for rows in drawn if _may_count(codes[rows], n // 2))
 
 
 def _may_count(codes: NDArray[np.int64], first: int) -> bool:
@@ -263,7 +269,7 @@ def run(only: Sequence[str] = ()) -> list[Line]:
     """Measure every detector; two lines for each, and the tables on the how-to's page where none was left out."""
     data, names, kept = columns(), only or registry.names("keepfit.detectors"), _Kept()
     found = {name: Found() for name in names}
-    for name in sorted(names, key=lambda name: name in COSTLY):
+    for name in sorted(names, key=lambda name: COSTLY.index(name) + 1 if name in COSTLY else 0):
         for n in HALVES:
             false = kept.counted(f"{name}, n = {n}", lambda name=name, n=n: falsely(name, data, n))  # type: ignore[misc]
             if false:
