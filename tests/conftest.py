@@ -35,6 +35,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 OURS = ""
 if "TMPDIR" not in os.environ and has_room(MEMORY):
     OURS = os.environ["TMPDIR"] = tempfile.mkdtemp(prefix="kf-", dir=MEMORY)  # on a disk, flushes are waited for
+    Path(OURS).chmod(0o1777)  # as /tmp is: some processes of tests are other users'
     tempfile.tempdir = None
 
 
