@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -20,7 +21,7 @@ SEEN = "seen"
 
 def seen(ids: tuple[str, ...]) -> NDArray[np.uint64]:
     """What is kept of the ids of a Lesson's rows so that they are known again: 8 bytes of each of the last ones."""
-    return np.array([_brief(one) for one in ids[-LAST:]], dtype=np.uint64)
+    return _briefs(ids)[-LAST:]
 
 
 def unseen(lesson: Lesson) -> NDArray[np.int64]:
@@ -33,7 +34,7 @@ def unseen(lesson: Lesson) -> NDArray[np.int64]:
     before = lesson.memory.arrays.get(SEEN) if lesson.memory is not None else None
     if before is None or not len(before) or not lesson.ids:
         return places
-    known = np.isin(np.array([_brief(one) for one in lesson.ids], dtype=np.uint64), before)
+    known = np.isin(_briefs(lesson.ids), before)
     return places[(~known) & (places > np.argmax(known))] if known.any() else places
 
 
@@ -52,5 +53,7 @@ def _rows(X: Any, places: NDArray[np.int64]) -> Any:
     return X.iloc[places] if hasattr(X, "iloc") else X[places]
 
 
-def _brief(one: str) -> int:
-    return int.from_bytes(blake2b(one.encode(), digest_size=8).digest(), "little")
+@lru_cache(maxsize=1)  # a learner made of others asks for those of one lesson again and again
+def _briefs(ids: tuple[str, ...]) -> NDArray[np.uint64]:
+    made = b"".join([blake2b(one.encode(), digest_size=8).digest() for one in ids])
+    return np.frombuffer(made, dtype="<u8").astype(np.uint64)

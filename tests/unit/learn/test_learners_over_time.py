@@ -43,7 +43,8 @@ def walk(learner: Learner, estimator: Any, *, chunks: int = 30) -> tuple[list[fl
     """Answer each chunk, then learn all rows known; the accuracy per chunk, and what was learnt after each."""
     X, y = stream(chunks)
     ids = tuple(f"r{place}" for place in range(len(y)))
-    right, learnt = [], []
+    right: list[float] = []
+    learnt: list[Learnt] = []
     for end in range(CHUNK, len(y) + 1, CHUNK):
         before = learnt[-1] if learnt else None
         if before is not None:
@@ -198,6 +199,18 @@ def test_auto_ends_with_what_is_best_and_the_past_comes_back() -> None:
     assert names[:2] == ["Refit", "Refit"]
     assert len(memory(learnt[-1]).arrays["trust"]) == len(names)
     assert float(memory(learnt[-1]).arrays["trust"].sum()) == pytest.approx(1.0)
+
+
+def test_auto_hears_all_that_are_nearly_as_trusted_as_the_leader() -> None:
+    """They answer together while it is open who is best; one that leads clearly answers alone."""
+    _, learnt = walk(Auto(competitors=(Refit(), Refit(newest=300)), heard=0.2), LogisticRegression())
+    heard = []
+    for one in learnt:
+        trust = memory(one).arrays["trust"]
+        heard.append(int((trust >= 0.2 * trust.max()).sum()))
+        assert (1 if isinstance(one.model, LogisticRegression) else len(one.model.members)) == heard[-1]
+    assert heard[0] == 2, "nobody was scored yet"
+    assert 1 in heard
 
 
 def test_auto_goes_on_when_a_competitor_refuses() -> None:

@@ -18,6 +18,7 @@ from keepfit.edge.declare.given import fitted
 from keepfit.edge.replay.compared import compare_page, plain_comparison
 from keepfit.loop.compare import Comparison, spread
 from keepfit.loop.contest import contest
+from keepfit.loop.courses import baselines
 from keepfit.loop.hindsight import losses_by_model
 from keepfit.loop.oracle import fewest
 from keepfit.loop.replay import Terms, history_of
@@ -117,6 +118,28 @@ def test_the_interval_is_students() -> None:
     assert spread([0.0, 1.0]).high == pytest.approx(0.5 + 12.706 / 2)
     assert spread([0.3]) == spread([0.3, 0.3, 0.3])
     assert math.isnan(spread([math.nan]).mean)
+
+
+def test_where_a_window_has_one_class_the_model_before_goes_on(tmp_path: Path) -> None:
+    """Neither the simple policies nor the oracle can fit anything there; both keep what they had."""
+    x, y = table()
+    y[700:] = 1
+    rows = pa.table({"a": x[:, 0], "b": x[:, 1], "y": y})
+    pyarrow.csv.write_csv(rows, tmp_path / "rows.csv")
+    (tmp_path / "still_service.py").write_text(FILE)
+    places = Places(tmp_path / "store")
+    digest = declared(tmp_path / "still_service.py", places)[0].specification
+    specification = specification_at(digest, places)
+    past, source = history_of(specification, fitted(rows, specification), places, Terms(chunk="100"))
+    matrix = losses_by_model(past, source, specification, estimator=LogisticRegression())
+    assert matrix[6, 6:].tolist() == matrix[5, 6:].tolist()  # chunk 6 begins with row 1,000
+    assert matrix[5, 6:].tolist() != matrix[4, 6:].tolist()
+    courses = baselines(
+        past, source, specification, estimator=LogisticRegression(), periods=(1,), cpu_clock=lambda: 0.0
+    )
+    every = next(one for one in courses if one.name == "every 1")
+    assert every.updates == 5
+    assert 1 - every.total["accuracy"] == pytest.approx((np.trace(matrix)) / past.rows.num_rows)
 
 
 def test_the_matrix_is_what_scikit_learn_gives(tmp_path: Path) -> None:

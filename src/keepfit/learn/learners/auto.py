@@ -1,4 +1,4 @@
-"""Auto: let learners compete on the newest labels, beside models of the past, and go on with what predicts best."""
+"""Auto: let learners compete on the newest labels, beside models of the past, and hear those that predict best."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from keepfit.core.errors import Refused, SpecInvalid
 from keepfit.core.nouns import Learnt, Lesson, Memory
 from keepfit.core.protocols import Learner
 from keepfit.learn import shelf as shelves
+from keepfit.learn.committee import classes_in, committee
 from keepfit.learn.learners.refit import Refit
 from keepfit.learn.learners.warm_start import WarmStart
 from keepfit.learn.lessons import SEEN, newest, part, seen, unseen
@@ -37,27 +38,31 @@ class Auto:
     `most` models of the past, which are kept because nothing else there was as good in its time. Trust goes from row to
     row by the fixed-share rule: it falls by exp(-`rate` times the loss), and `share` of it is dealt out anew, so that
     what is right today can lead after a few dozen rows however long it was wrong. Herbster & Warmuth (1998),
-    "Tracking the best expert". A competitor that refuses a lesson keeps its model; one that has grown too large begins
-    anew. Costs as much as all competitors together.
+    "Tracking the best expert". While that is open, all that have at least `heard` of the leader's trust answer
+    together, weighed by it, which loses less than guessing who is best (Vovk 1990, "Aggregating strategies"); with
+    `heard` 1 the leader answers alone. A competitor that refuses a lesson keeps its model; one that has grown too large
+    begins anew. Costs as much as all competitors together.
 
-    Memory: `names` and `trust` of all that compete, `chosen` the name of what was returned (`stored 2` is the second
-    oldest model of the past).
+    Memory: `names` and `trust` of all that compete, `chosen` the name of the leader (`stored 2` is the second oldest
+    model of the past).
     """
 
     competitors: tuple[Learner, ...] = (Refit(), Refit(newest=1000), WarmStart())
     most: int = 10
-    rate: float = 0.5
+    rate: float = 0.25
     share: float = 0.0001
+    heard: float = 0.1
 
     def __post_init__(self) -> None:
-        if not self.competitors or self.most < 0 or not self.rate > 0 or not 0 < self.share < 1:
+        bounded = 0 < self.share < 1 and 0 < self.heard <= 1
+        if not self.competitors or self.most < 0 or not self.rate > 0 or not bounded:
             raise SpecInvalid(
-                "Auto: expected at least one competitor, most >= 0, rate > 0 and share between 0 and 1, found "
-                f"{len(self.competitors)}, {self.most}, {self.rate} and {self.share}"
+                "Auto: expected at least one competitor, most >= 0, rate > 0, share and heard between 0 and 1, found "
+                f"{len(self.competitors)}, {self.most}, {self.rate}, {self.share} and {self.heard}"
             )
 
     def learn(self, estimator: Any, lesson: Lesson) -> Learnt:
-        """The model that is trusted most after the new rows, once its learner has learnt them too."""
+        """The models that are trusted most after the new rows, as one, once their learners have learnt them too."""
         race = _opened(self, lesson)
         new = newest(part(lesson, unseen(lesson)), SCORED)
         if len(new.y) and any(one is not None for one in race.models):
@@ -110,11 +115,18 @@ class Auto:
             models[place] = learnt.model
             arrays |= outer(learner, learnt, under)
         trained = replace(race, models=tuple(models))
-        there = [model is not None for model in trained.candidates]
-        if not any(there):
+        if not any(model is not None for model in trained.candidates):
             raise refusal or Refused("no competitor made a model")
-        chosen = int(np.argmax(np.where(there, race.trust, -1.0)))
-        return Learnt(trained.candidates[chosen], _memory(self, trained, lesson, chosen, arrays))
+        return self._heard(trained, lesson, arrays)
+
+    def _heard(self, race: _Race, lesson: Lesson, arrays: dict[str, NDArray[Any]]) -> Learnt:
+        """The leader, with those beside it that are trusted nearly as much."""
+        there = [model is not None for model in race.candidates]
+        trust = np.where(there, race.trust, 0.0)
+        heard = np.flatnonzero(trust >= self.heard * trust.max())
+        models = [race.candidates[place] for place in heard]
+        model = models[0] if len(models) == 1 else committee(models, trust[heard].tolist(), classes_in(lesson, models))
+        return Learnt(model, _memory(self, race, lesson, int(np.argmax(trust)), arrays))
 
 
 @dataclass(frozen=True)
