@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+import sys
 import venv
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,8 +146,8 @@ def kserve() -> Path:
     home = PEERS / "kserve"
     python = home / "bin" / "python"
     if not (home / "installed").exists():
-        venv.create(home, with_pip=True, clear=True)
-        command = [python, "-m", "pip", "install", "--quiet", KSERVE]
+        venv.create(home, clear=True)
+        command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", KSERVE]
         found = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
         if found.returncode:
             pytest.skip(f"KServe's client cannot be installed: {found.stderr.strip().splitlines()[-1:]}")
