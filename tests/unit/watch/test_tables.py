@@ -117,7 +117,7 @@ def test_texts_for_a_detector_of_somebody_else() -> None:
     """A detector that is not ours finds the texts themselves; ours tell what moved by codes alone."""
     old, new = pa.table({"x": ["a", "bb"] * 50}), pa.table({"x": ["ccc", "dddd"] * 50})
     assert drift(old, new, limits=Limits(Lengths())).measurements[0].statistic == 2.0
-    assert "'ccc' is new with 50.0%" in drift(old, new, limits=Limits(JensenShannon())).findings[0].sentence
+    assert "'a' vanished, it was 50.0%" in drift(old, new, limits=Limits(JensenShannon())).findings[0].sentence
 
 
 def test_frames_and_detectors() -> None:
