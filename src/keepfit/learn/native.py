@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,12 +21,17 @@ from keepfit.learn.tables import Arrays, frame, numpy_type
 @contextmanager
 def threads(count: int) -> Iterator[None]:
     """Let the numerical libraries loaded so far (OpenMP, BLAS) use `count` threads inside the block."""
+    with _libraries(len(sys.modules)).limit(limits=fitting(count)):
+        yield
+
+
+@lru_cache(maxsize=1)  # looking for them takes longer than a small fit; what is imported later brings others
+def _libraries(modules: int) -> Any:
     try:
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import ThreadpoolController
     except ImportError as error:
         raise MissingExtra("threadpoolctl", "sklearn") from error
-    with threadpool_limits(limits=fitting(count)):
-        yield
+    return ThreadpoolController()
 
 
 def fitting(count: int) -> int:

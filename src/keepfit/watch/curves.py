@@ -30,7 +30,7 @@ def indicators(old: NDArray[Any], new: NDArray[Any]) -> tuple[Floats, Floats]:
     """One column per quantile bin of both together, or per common value, but for the commonest, which the rest tell."""
     was, now = comparable(old, new)
     both = np.concatenate([was, now])
-    if is_categorical(both) or np.unique(both).size <= FEW:
+    if _are_few(both):
         names, place, counts = np.unique(both.astype(str), return_inverse=True, return_counts=True)
         rank = np.empty(names.size, np.int64)
         rank[np.argsort(-counts, kind="stable")] = np.arange(names.size)
@@ -55,12 +55,20 @@ def smooth(old: Mapping[str, NDArray[Any]], new: Mapping[str, NDArray[Any]]) -> 
 def _curve(old: NDArray[Any], new: NDArray[Any], knots: int) -> tuple[Floats, Floats]:
     """A number's rank among all, bent at every knot; categories, and numbers of few values, as indicators."""
     both = np.concatenate(comparable(old, new))
-    if is_categorical(both) or np.unique(both).size <= FEW:
+    if _are_few(both):
         return indicators(old, new)
-    ranks = (np.searchsorted(np.sort(both), both, side="left") / both.size)[:, None]
+    _, place, counts = np.unique(both, return_inverse=True, return_counts=True)
+    ranks = ((np.cumsum(counts) - counts)[place] / both.size)[:, None]
     bends = np.maximum(0.0, ranks - np.arange(knots)[None, :] / knots)
     columns = np.column_stack([bends, np.isinf(both)])
     return columns[: old.size], columns[old.size :]
+
+
+def _are_few(values: NDArray[Any]) -> bool:
+    """Whether they are categories, or at most FEW different numbers; a look at some of them often shows more."""
+    if is_categorical(values):
+        return True
+    return np.unique(values[:1000]).size <= FEW and np.unique(values).size <= FEW
 
 
 def _rows(side: Mapping[str, NDArray[Any]]) -> int:
@@ -73,8 +81,9 @@ def explained(curves: tuple[Floats, Floats], values: tuple[Floats, Floats], weig
     A ridge regression, learnt from the first of both pairs with a weight per row.
     """
     designs = [np.column_stack([side, np.ones(len(side))]) for side in curves]
-    left = designs[0].T * weights
-    slopes = np.linalg.solve(left @ designs[0] + 1e-3 * np.eye(left.shape[0]), left @ values[0])
+    root = np.sqrt(weights)[:, None]
+    left = root * designs[0]
+    slopes = np.linalg.solve(left.T @ left + 1e-3 * np.eye(left.shape[1]), left.T @ (root * values[0]))
     was, now = (side - columns @ slopes for side, columns in zip(values, designs, strict=True))
     return was, now
 
