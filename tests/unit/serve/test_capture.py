@@ -15,6 +15,7 @@ from keepfit.core.clock import ManualClock, SystemClock
 from keepfit.core.errors import Refused, StorageFault
 from keepfit.core.signature import DType, Field, Signature
 from keepfit.serve.capture import Capture, Form, Limits, Sample, Together, ticker
+from keepfit.serve.forms import Numbered
 from keepfit.store.streams import SegmentWriter, Stream
 
 MICROS = 1_000_000
@@ -336,6 +337,24 @@ def test_one_row_and_many_come_in_the_order_they_came() -> None:
     for n, row in enumerate(found):
         assert (row["x"], row["b"], row["i"]) == ([n, n + 1, n + 2], n % 2 == 0, n % 100)
         assert row["_out_x"] == n / 2
+
+
+def test_numbered_ids_are_what_they_say() -> None:
+    """Of many rows, of one, and of ids of their own: each row has its id, and the time and trace of its request."""
+    sink, form, wanted = Sink(), Form(1, toys.TENSOR), list[tuple[str, datetime, str | None]]()
+    capture = Capture(sink, limits=Limits(rows=700, interval=0.002))
+    for turn, rows in enumerate([3, 1, 120, 2, 1, 1, 1100, 7, 64] * 4):
+        stem = f"ü{turn}" if turn % 2 else f"{turn}:x"
+        ids = Numbered(stem, rows) if rows > 2 else [f"{stem}-{row}" for row in range(rows)]
+        capture.add(form, ids, turn, toys.examples(toys.TENSOR, rows), outputs(rows), "00-aa" if turn > 20 else "")
+        time = datetime.fromtimestamp(turn / 1e6, UTC)
+        wanted += [(id, time, "00-aa" if turn > 20 else None) for id in ids]
+    capture.close()
+    assert capture.lost == 0
+    assert [(row["_id"], row["_time"], row.get("_trace")) for row in sink.rows] == wanted
+    assert Numbered("r", 3)[1:] == ["r:1", "r:2"]
+    with pytest.raises(IndexError):
+        Numbered("r", 3)[3]
 
 
 def test_listeners_hear_of_what_is_recorded_only() -> None:
