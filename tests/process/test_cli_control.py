@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,15 +101,31 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project.folder
 
 
+@contextmanager
+def up_again(trained: Path, folder: Path) -> Iterator[Project]:
+    """A copy of that project, up again."""
+    shutil.copytree(trained, folder)
+    found = Project(folder)
+    try:
+        found.up()
+        found.wait(lambda: found.target.process("tumours") and found.answers())
+        yield found
+    finally:
+        found.end()
+
+
 @pytest.fixture
 def project(trained: Path, tmp_path: Path) -> Iterator[Project]:
-    """A copy of that project, up again."""
-    shutil.copytree(trained, tmp_path / "copy")
-    found = Project(tmp_path / "copy")
-    found.up()
-    found.wait(lambda: found.target.process("tumours") and found.answers())
-    yield found
-    found.end()
+    """One for a test that kills, or changes versions."""
+    with up_again(trained, tmp_path / "copy") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def shared(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """One for tests that ask, or change what none of the others looks at."""
+    with up_again(trained, tmp_path_factory.mktemp("shared") / "copy") as found:
+        yield found
 
 
 def test_stopping_leaves_no_process_and_no_address(trained: Path) -> None:
@@ -119,33 +136,34 @@ def test_stopping_leaves_no_process_and_no_address(trained: Path) -> None:
     assert "v1" in project.command("status").stdout
 
 
-def test_the_model_answers_and_every_command_reaches_its_control_process(project: Project) -> None:
+def test_the_model_answers_and_every_command_reaches_its_control_process(shared: Project) -> None:
     """Status, versions, runs and logs tell the same story; a refused wish exits with 1."""
-    assert "live: v1" in project.command("status").stdout
-    assert "Floor(auc)" in project.command("versions", "tumours").stdout
-    runs = project.command("runs", "tumours").stdout.splitlines()
+    assert "live: v1" in shared.command("status").stdout
+    assert "Floor(auc)" in shared.command("versions", "tumours").stdout
+    runs = shared.command("runs", "tumours").stdout.splitlines()
     train = next(line.split()[0] for line in runs if " train " in line)
-    assert "step train of tumours" in project.command("logs", "tumours", train).stdout
-    refused = project.command("rollback", "tumours")
+    assert "step train of tumours" in shared.command("logs", "tumours", train).stdout
+    refused = shared.command("rollback", "tumours")
     assert (refused.returncode, refused.stderr) == (1, "refused: there is no earlier version to go back to\n")
-    assert project.command("swap", "tumours", "1").stdout == "done: v1 is live\n"
-    unknown = project.command("swap", "tumours", "7")
+    assert shared.command("swap", "tumours", "1").stdout == "done: v1 is live\n"
+    unknown = shared.command("swap", "tumours", "7")
     assert unknown.returncode == 1
     assert "has no version 7" in unknown.stderr
 
 
-def test_one_control_process_per_store(project: Project) -> None:
+def test_one_control_process_per_store(shared: Project) -> None:
     """The second says who the first is; what is applied meanwhile goes through the first."""
-    with Client.wait_for(project.places) as client:
+    with Client.wait_for(shared.places) as client:
         holder = int(httpx.get(f"{client.address}/healthz", trust_env=False).json()["process"])
-    second = project.command("up")
+    second = shared.command("up")
     assert second.returncode == 1
     assert f"in use by process {holder}" in second.stderr
-    service = project.folder / "service.py"
+    facts = len(Ledger(shared.places.ledger, readonly=True).facts("tumours", Applied))
+    service = shared.folder / "service.py"
     service.write_text(service.read_text().replace("Labels(500)", "Labels(600)"))
-    told = project.command("apply", "service.py").stdout
+    told = shared.command("apply", "service.py").stdout
     assert "triggers[0].count: 500 → 600" in told
-    assert len(Ledger(project.places.ledger, readonly=True).facts("tumours", Applied)) == 2
+    assert len(Ledger(shared.places.ledger, readonly=True).facts("tumours", Applied)) == facts + 1
 
 
 def test_the_runner_outlives_its_control_process_and_is_adopted(project: Project) -> None:
@@ -249,18 +267,18 @@ def test_a_contract_that_breaks_callers_is_told_field_by_field(project: Project,
     assert gone.stdout == "done: the live@2 slot is empty\n"
 
 
-def test_changed_settings_reach_the_running_runner(project: Project) -> None:
+def test_changed_settings_reach_the_running_runner(shared: Project) -> None:
     """Applied while it serves; the process stays, the limit is in force, and nobody restarts it."""
-    runner = project.target.process("tumours")
-    service = project.folder / "service.py"
+    runner = shared.target.process("tumours")
+    service = shared.folder / "service.py"
     text = service.read_text().replace("    monitors=", "    serving=Serving(body=2000),\n    monitors=")
     service.write_text(text.replace("import Monitor,", "import Monitor, Serving,"))
-    assert "serving.body: 16777216 → 2000" in project.command("apply", "service.py").stdout
-    project.wait(lambda: project.target.serving("tumours").body == 2000)
-    large = httpx.post(f"{project.target.address('tumours')}/predict", content=b" " * 3000, trust_env=False)
+    assert "serving.body: 16777216 → 2000" in shared.command("apply", "service.py").stdout
+    shared.wait(lambda: shared.target.serving("tumours").body == 2000)
+    large = httpx.post(f"{shared.target.address('tumours')}/predict", content=b" " * 3000, trust_env=False)
     assert large.status_code == 413
-    assert project.target.process("tumours") == runner
-    assert project.answers()
+    assert shared.target.process("tumours") == runner
+    assert shared.answers()
 
 
 def test_a_model_file_is_brought_to_a_running_service(project: Project) -> None:
