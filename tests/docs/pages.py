@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -114,7 +115,7 @@ class Reader:
         self.folder = folder
         self._code = folder.with_name(f"{folder.name}-blocks")
         self._code.mkdir()
-        self._environment = _environment(self._code)
+        self._environment = _environment(tempfile.mkdtemp(dir=folder.parent))  # short: sockets are made in it
         self._speakers: dict[str, Speaker] = {}
 
     def follow(self, block: Block) -> tuple[int, str]:
@@ -133,7 +134,7 @@ class Reader:
         """End every process of the page."""
         down = [sys.executable, "-m", "keepfit.edge.cli", "down"]
         for folder in {store.parent for store in self.folder.glob("**/.keepfit")}:
-            subprocess.run(down, cwd=folder, capture_output=True, check=False, timeout=_PATIENCE)
+            subprocess.run(down, cwd=folder, env=self._environment, capture_output=True, check=False, timeout=_PATIENCE)
         for speaker in self._speakers.values():
             speaker.end()
 
@@ -188,11 +189,11 @@ class Speaker:
                 pipe.close()
 
 
-def _environment(scratch: Path) -> dict[str, str]:
+def _environment(scratch: str) -> dict[str, str]:
     """The machine's, with our commands first and with free ports where a page names some."""
     ports = dict(zip(("PORT", "GRPC_PORT", "SINK_PORT"), map(str, _free(3)), strict=True))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    local = {"NO_PROXY": "*", "no_proxy": "*", "COLUMNS": "120", "TMPDIR": str(scratch)}
+    local = {"NO_PROXY": "*", "no_proxy": "*", "COLUMNS": "120", "TMPDIR": scratch}
     silent = {"PYTHONWARNINGS": "ignore", "MLFLOW_DISABLE_TELEMETRY": "true"}
     return {**os.environ, **local, **silent, **ports, "PATH": path}
 
