@@ -231,3 +231,43 @@ def test_wishes_that_change_nothing_are_read() -> None:
     """A deadline is known to the door; a priority, and what others invented, is no error."""
     body, head = asked([raw("x", "FP32", [1, 20], 80)], X, parameters={"timeout": 500, "priority": 3, "mine": "a"})
     assert Inference("m", 7, "abc", toys.TENSOR).decode(body, head).timeout == 500
+
+
+def test_what_was_read_before_is_read_the_same_again() -> None:
+    """Equal JSON before other numbers: the answer to each is what a reader that has seen nothing would give."""
+    fields = (Field("x", DType.FP32, (2,)), Field("n", DType.INT64), Field("t", DType.BYTES))
+    signature = Signature(fields, (Field("y", DType.FP32),))
+    seasoned = Inference("s", 1, "d", signature)
+    wishes = {"parameters": {"binary_data_output": True, "timeout": 7}, "outputs": [{"name": "y"}]}
+    rng = np.random.default_rng(1)
+    for turn in range(60):
+        words = _texts(*([3, 5] if turn % 3 else [5, 3]))
+        x, n = rng.normal(size=(2, 2)).astype(np.float32), rng.integers(0, 9, 2).astype(np.int32)
+        if turn % 7 == 6:
+            x[1, 1] = np.nan
+        if turn % 11 == 10:
+            words = _texts(8)
+        tensors = [raw("x", "FP32", [2, 2], 16), raw("n", "INT32", [2], 8), raw("t", "BYTES", [2], len(words))]
+        data = x.tobytes() + n.tobytes() + words
+        body, head = asked(tensors, data[:-1] if turn % 13 == 12 else data, **(wishes if turn % 2 else {}))
+        assert _outcome(seasoned, body, head) == _outcome(Inference("s", 1, "d", signature), body, head)
+
+
+def _outcome(inference: Inference, body: bytes, head: bytes) -> Any:
+    try:
+        call = inference.decode(body, head)
+    except SignatureInvalid as error:
+        return error.code, str(error)
+    inputs = {name: (array.dtype, array.shape, array.tolist()) for name, array in call.inputs.items()}
+    return call.id, call.rows, inputs, call.wanted, call.binary, call.timeout
+
+
+def test_few_beginnings_are_remembered() -> None:
+    """Callers that number their requests fill no memory, whether by ids or by parameters."""
+    inference = one(Field("x", DType.FP32))
+    for turn in range(3000):
+        body, head = asked([raw("x", "FP32", [1], 4)], bytes(4), parameters={"turn": turn})
+        assert inference.decode(body, head).inputs["x"].tolist() == [0.0]
+        body, head = asked([raw("x", "FP32", [1], 4)], bytes(4), id=f"r{turn}")
+        assert inference.decode(body, head).id == f"r{turn}"
+    assert 0 < len(inference._known) <= 1024

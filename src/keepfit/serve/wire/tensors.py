@@ -74,6 +74,11 @@ class Reader:
         array = from_raw(self._field, tensor.datatype, raw, prod(shape))
         return array if len(shape) == 1 or not len(array) else array.reshape(shape)
 
+    def raw(self, datatype: str, raw: memoryview, shape: tuple[int, ...]) -> NDArray[Any]:
+        """The array of a shape and a type that were found to fit before."""
+        array = from_raw(self._field, datatype, raw, prod(shape))
+        return array if len(shape) == 1 or not len(array) else array.reshape(shape)
+
     def _expected(self, tensor: Tensor) -> list[int]:
         """The shape of the array for a tensor whose type and shape fit."""
         if tensor.datatype not in self._datatypes:
