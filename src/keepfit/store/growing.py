@@ -28,14 +28,32 @@ _SMALL = 2**14  # bytes of a batch: reading it costs as much as the fixed cost o
 _SECTOR = 64  # words of 8 bytes: no disk writes less than 512 bytes at once
 
 
-def opening(schema: pa.Schema) -> list[Any]:
-    """What an open segment begins with, in pieces."""
-    return [_MAGIC, *framed(schema.serialize())]
+class Frames:
+    """The pieces of open segments, for one writer: the memory in which it makes them is used again.
+
+    New memory for every batch would be taken from the system and given back to it each time, page by page.
+    """
+
+    def __init__(self) -> None:
+        self._memory = np.empty(0, np.uint8)
+
+    def opening(self, schema: pa.Schema) -> list[Any]:
+        """What an open segment begins with."""
+        return [_MAGIC, *_framed(schema.serialize())]
+
+    def of(self, batch: pa.RecordBatch) -> list[Any]:
+        """A batch as it stands in an open segment, of use until the next one."""
+        begin = batch.schema.serialize().size
+        end = begin + pa.ipc.get_record_batch_size(batch)
+        if len(self._memory) < end + _PREFIX:  # a stream has a schema before its batches and a mark behind them
+            self._memory = np.empty(end + end // 8 + _PREFIX, np.uint8)
+        with pa.ipc.new_stream(pa.FixedSizeBufferWriter(pa.py_buffer(self._memory)), batch.schema) as writer:
+            writer.write_batch(batch)
+        return _framed(self._memory[begin:end].data)
 
 
-def framed(message: pa.Buffer) -> list[Any]:
-    """A message as it stands in an open segment, in pieces."""
-    return [_FRAME.pack(message.size, _checksum(message)), message]
+def _framed(message: Any) -> list[Any]:
+    return [_FRAME.pack(len(message), _checksum(message)), message]
 
 
 def _checksum(data: Any) -> int:
@@ -127,7 +145,7 @@ def _messages(data: memoryview, trusted: int) -> Iterator[tuple[pa.Message, int,
 
 
 def _expect_torn(path: Path, data: memoryview) -> None:
-    """StorageFault where a file that does not begin as an open segment holds whole frames as an earlier release laid them out."""
+    """StorageFault where a file does not begin as an open segment but as one of an earlier release."""
     if len(data) > _FRAME.size:
         length, checksum = _FRAME.unpack_from(data)
         message = data[_FRAME.size : _FRAME.size + length]

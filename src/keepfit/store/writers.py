@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from keepfit.core.errors import DataInvalid
 from keepfit.core.nouns import LABEL, LABEL_TIME, RECORD_ID, RECORD_TIME
-from keepfit.store import growing, segments
+from keepfit.store import segments
 from keepfit.store.compaction import read_manifest
 from keepfit.store.disk import fault, lock, still, sync_directory, write_at
+from keepfit.store.growing import Frames
 from keepfit.store.segments import TIME, Name
 
 RECORDS, LABELS = "segments", "labels"
@@ -32,6 +33,7 @@ class Appender:
         self._rotate_rows = rotate_rows
         self._durable = durable
         self._turn = threading.Lock()
+        self._frames = Frames()
         self._name: Name | None = None
         self._descriptor = -1
         self._schema: pa.Schema | None = None
@@ -52,7 +54,7 @@ class Appender:
             try:
                 if self._name is None:
                     self._open(batch.schema)
-                self._write(growing.framed(batch.serialize()))
+                self._write(self._frames.of(batch))
             except OSError as error:
                 self._seal()  # a reader may have seen what was cut off, and must not read on behind it
                 raise fault(self._directory, error) from error
@@ -79,7 +81,7 @@ class Appender:
         self._name, self._descriptor, self._schema = name, descriptor, schema
         self._rows = self._size = 0
         try:
-            self._write(growing.opening(schema))
+            self._write(self._frames.opening(schema))
             if self._durable:
                 sync_directory(self._directory)
         except OSError:
