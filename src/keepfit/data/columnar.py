@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyarrow import types
 
 from keepfit.core.errors import DataInvalid
 from keepfit.data.sources import File
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 PARQUET, ARROW = b"PAR1", b"ARROW1"
 STREAM = b"\xff\xff\xff\xff"
@@ -18,11 +21,18 @@ STREAM = b"\xff\xff\xff\xff"
 _REPEATING = 6  # bytes a value that fewer are spent on when a column's texts are stored by a dictionary
 
 
+def _parquet() -> Any:
+    """Arrow's reader of Parquet, which takes longer to import than a small file of text to read."""
+    import pyarrow.parquet
+
+    return pyarrow.parquet
+
+
 def schema_of(file: File, head: bytes) -> pa.Schema:
     """The columns of a file, from its own description of itself."""
     with _told(file):
         if head[:4] == PARQUET:
-            return pq.read_schema(file.seekable())
+            return _parquet().read_schema(file.seekable())
         with file.seekable() as opened:
             return (pa.ipc.open_file(opened) if head[:6] == ARROW else pa.ipc.open_stream(opened)).schema
 
@@ -31,7 +41,7 @@ def count(file: File, head: bytes) -> int | None:
     """How many rows there are, where a file tells without being read."""
     if head[:4] != PARQUET:
         return None
-    return int(pq.read_metadata(file.seekable()).num_rows)
+    return int(_parquet().read_metadata(file.seekable()).num_rows)
 
 
 def batches(
@@ -53,8 +63,8 @@ def batches(
 
 
 def _of_parquet(file: File, columns: Sequence[str] | None, rows: int, encoded: bool) -> Iterator[pa.RecordBatch]:
-    repeating = _repeating(pq.read_metadata(file.seekable())) if encoded else []
-    opened = pq.ParquetFile(file.seekable(), read_dictionary=repeating, pre_buffer=False)
+    repeating = _repeating(_parquet().read_metadata(file.seekable())) if encoded else []
+    opened = _parquet().ParquetFile(file.seekable(), read_dictionary=repeating, pre_buffer=False)
     kept = None if columns is None else list(columns)
     for group in range(opened.num_row_groups):  # one by one, so that what was read is let go
         yield from opened.iter_batches(rows, row_groups=[group], columns=kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,26 +19,30 @@ R = TypeVar("R")
 
 def watched(scanned: Scan) -> Scan:
     """The same, with a progress bar while it is read, however often."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    return scanned.through(_Bar(console, scanned)) if console.is_terminal else scanned
+    console = _console()
+    return scanned.through(_Bar(console, scanned)) if console else scanned
 
 
 def counted(spread: Spread | None) -> Spread | None:
     """The same, with a progress bar of how many of the things are done."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    return _Counted(spread, console) if spread is not None and console.is_terminal else spread
+    console = _console()
+    return _Counted(spread, console) if spread is not None and console else spread
 
 
 def busy(doing: str) -> AbstractContextManager[Any]:
     """A line that says what is being done, as long as it is."""
+    console = _console()
+    return console.status(doing) if console else nullcontext()
+
+
+def _console() -> Any:
+    """Standard error, if somebody looks at it; what draws on it is only imported then."""
+    if not sys.stderr.isatty():
+        return None
     from rich.console import Console
 
     console = Console(stderr=True)
-    return console.status(doing) if console.is_terminal else nullcontext()
+    return console if console.is_terminal else None
 
 
 class _Bar:
