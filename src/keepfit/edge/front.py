@@ -32,6 +32,7 @@ from keepfit.core.places import Places
 from keepfit.core.registry import from_plain, to_plain
 from keepfit.core.service import Serving
 from keepfit.serve.capture import Capture, Limits, ticker
+from keepfit.serve.courtesy import come_first
 from keepfit.serve.events import Events
 from keepfit.serve.http import Door
 from keepfit.serve.intake import Intake
@@ -310,6 +311,8 @@ def main(argv: list[str]) -> int:
     order = msgspec.json.decode(argv[0], type=Order)
     sys.setswitchinterval(0.00005)  # threads that load and record must not keep the one which answers waiting
     stay_lean()
+
+    come_first()
 
     async def run() -> None:
         await Front(order).serve()

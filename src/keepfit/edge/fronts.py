@@ -17,6 +17,7 @@ from typing import Any
 
 from keepfit.core.errors import KeepfitError, Refused, Unavailable
 from keepfit.serve.exposition import Totals
+from keepfit.serve.runtimes.memory import with_large_pages
 
 _log = logging.getLogger(__name__)
 _START = 120.0  # seconds a worker may take until it listens: loading a large model
@@ -49,7 +50,13 @@ class _Worker:
             files = {"listener": self._listener.fileno(), "channel": theirs.fileno()}
             said = json.dumps({**order, **files, "index": self.index})
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "keepfit.edge.front", said, pass_fds=list(files.values()), stdin=DEVNULL
+                sys.executable,
+                "-m",
+                "keepfit.edge.front",
+                said,
+                pass_fds=list(files.values()),
+                stdin=DEVNULL,
+                env=with_large_pages(),
             )
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=2**22)
         try:

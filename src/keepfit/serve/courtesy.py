@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 import sys
 import threading
 from enum import StrEnum
 from pathlib import Path
+from struct import Struct
+
+_SETATTR = {"x86_64": 314, "aarch64": 274}  # the number of sched_setattr(2), which the C library has no name for
+_attributes = Struct("=IIQiIQQQ")  # struct sched_attr, <linux/sched/types.h>
+_RESET_ON_FORK = 1
+_TURN = 100_000  # nanoseconds, the least there is
 
 
 class Pace(StrEnum):
@@ -25,6 +33,20 @@ def step_back() -> None:
     """
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+
+
+def come_first() -> bool:
+    """Have the calling thread, and none that it starts, run as soon as it wakes; whether that could be asked.
+
+    It asks for a short turn: Linux (6.12 and later) then lets it in before the turn of another is over, which takes
+    milliseconds, however nice that other is. Its share of a contested processor stays what it was.
+    """
+    call = _SETATTR.get(platform.machine()) if sys.platform == "linux" else None
+    if call is None:
+        return False
+    nice = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    wish = _attributes.pack(_attributes.size, os.SCHED_OTHER, _RESET_ON_FORK, nice, 0, _TURN, 0, 0)
+    return bool(ctypes.CDLL(None).syscall(call, 0, wish, 0) == 0)
 
 
 def step_aside() -> str:

@@ -26,6 +26,7 @@ from keepfit.core.nouns import Held
 from keepfit.core.registry import canonical, from_plain, to_plain
 from keepfit.serve.admission import expect_room, room
 from keepfit.serve.manifest import manifest
+from keepfit.serve.runtimes.memory import memory, with_large_pages
 
 _PATIENCE = 270.0  # seconds that loading and rehearsing may take
 
@@ -60,7 +61,7 @@ async def prove(claim: Claim) -> Proof:
     A model that answers from a process of its own is only looked at: it will be loaded in that process.
     """
     command = [sys.executable, "-m", "keepfit.serve.proving", canonical(claim).decode()]
-    process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE)
+    process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE, env=with_large_pages())
     try:
         told, _ = await asyncio.wait_for(process.communicate(), _PATIENCE)
     except TimeoutError as error:
@@ -108,7 +109,6 @@ def main(argv: list[str]) -> int:
 def _proved(claim: Claim, version: str) -> Proof:
     from keepfit.core.service import Serving
     from keepfit.serve.routing import open_routing
-    from keepfit.serve.runtimes.memory import memory
 
     directory = Path(claim.directory)
     bundle = manifest(directory)

@@ -276,7 +276,8 @@ class Slots:
             self._close(routing)
 
     def _close(self, routing: Routing) -> None:
-        closing = asyncio.ensure_future(self._aside(routing.predictor.close))
+        # Not on a thread that steps back: a large model is freed under the interpreter's lock, the sooner the better.
+        closing = asyncio.ensure_future(asyncio.to_thread(routing.predictor.close))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
