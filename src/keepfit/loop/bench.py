@@ -156,7 +156,10 @@ def _estimator(estimator: Any) -> Digest:
 def _modules(experiment: Experiment) -> tuple[str, ...]:
     """What the processes of an experiment all import: it is imported once, in the process they are forked from."""
     things = (experiment.estimator, experiment.scenario, *(one.learner for one in experiment.contenders))
-    return tuple(dict.fromkeys(("keepfit.learn.walk", *(type(thing).__module__ for thing in things))))
+    modules = ["keepfit.learn.walk", *(type(thing).__module__ for thing in things)]
+    if type(experiment.estimator).__module__.startswith("keepfit.learn.deep"):
+        modules.append("keepfit.learn.deep.study")  # which no learner imports before it learns
+    return tuple(dict.fromkeys(modules))
 
 
 def _walked(run: _Run) -> Walk:
