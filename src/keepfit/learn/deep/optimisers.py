@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch._dynamo  # an optimiser imports it when it is made, which takes a second: here a process is forked with it
 from numpy.typing import NDArray
 from torch import Tensor
 

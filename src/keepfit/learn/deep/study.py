@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import torch
+import torch._dynamo  # an optimiser imports it when it is made, which takes a second: here a process is forked with it
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
