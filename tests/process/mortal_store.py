@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -14,11 +15,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from keepfit.core.errors import Unavailable
 from keepfit.core.facts import Decided
 from keepfit.store.ledger import Ledger
 from keepfit.store.streams import LabelWriter, SegmentWriter, Stream
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+GONE = ("r1", "r5", "r9", "r13")
+"""A Record of the small part and of each sealed segment, and one of an open segment whose writer died."""
 _CUT = 9  # the exit code of a life that was cut short
 
 
@@ -49,6 +53,14 @@ def compact(root: Path) -> None:
     say("ready")
     while True:
         Stream(root).compact()
+
+
+def erase(root: Path) -> None:
+    """Erase for ever what is of every tenth number, and compact meanwhile."""
+    say("ready")
+    while True:
+        with suppress(Unavailable):
+            Stream(root).erase([f"r{n}" for n in range(0, 100_000, 10)])
 
 
 def facts(place: Path, writers: int, seconds: float) -> None:
@@ -85,6 +97,7 @@ def crashes(what: str, source: Path, target: Path) -> None:
 def _crash(what: str, root: Path, at: int) -> None:
     deeds: dict[str, Callable[[], object]] = {
         "compact": lambda: Stream(root).compact(),
+        "erase": lambda: Stream(root).erase(GONE),
         "recover": lambda: SegmentWriter(root, "w"),
         "append": lambda: LabelWriter(root, "v", rotate_rows=1).append(["r1"], [7], START),
     }
@@ -126,6 +139,8 @@ if __name__ == "__main__":
             append(Path(root), int(first))
         case ["compact", root]:
             compact(Path(root))
+        case ["erase", root]:
+            erase(Path(root))
         case ["facts", place, writers, seconds]:
             facts(Path(place), int(writers), float(seconds))
         case ["crashes", what, source, target]:

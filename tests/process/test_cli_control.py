@@ -300,10 +300,12 @@ def test_a_model_file_is_brought_to_a_running_service(project: Project) -> None:
 
 def test_records_are_forgotten_by_command(project: Project) -> None:
     """The command names the versions that learnt from a record, and the fact is there; nobody learnt from another."""
-    known = project.command("forget", "tumours", "--id", "tumour-001", "--reason", "she asked for it")
+    known = project.command("forget", "tumours", "--id", "tumour-001", "--reason", "she asked", "--wait", "600")
     assert known.returncode == 0, known.stderr
-    assert known.stdout == "done: 0 remembered rows were taken out of 0 memories; v1 learnt from them\n"
-    assert "no version learnt" in project.command("forget", "tumours", "--id", "nobody").stdout
+    assert known.stdout.startswith("done: 0 records were erased from the stream with their labels; 0 remembered ")
+    assert "; v1 learnt from them; what remains: " in known.stdout
+    assert "your own data files" in known.stdout
+    assert "no version learnt" in project.command("forget", "tumours", "--id", "nobody", "--wait", "600").stdout
     with Client.wait_for(project.places) as client:
         told = client.facts("tumours", "Forgotten")
     assert [fact["versions"] for fact in told] == [[1], []]

@@ -16,7 +16,7 @@ import pytest
 from keepfit.core.facts import Decided
 from keepfit.store.ledger import Ledger
 from keepfit.store.streams import LabelWriter, Query, SegmentWriter, Stream
-from process.mortal_store import START, batch
+from process.mortal_store import GONE, START, batch
 
 SECONDS = float(os.environ.get("KEEPFIT_LEDGER_SECONDS", "3"))
 
@@ -122,6 +122,66 @@ def test_crashed_at_every_step(tmp_path: Path, orphaned: Path, what: str) -> Non
             assert stream.counts().records == wanted.num_rows
             stream.compact()
         assert not list(root.rglob("*.partial"))
+
+
+def test_erasing_crashed_at_every_step(tmp_path: Path, orphaned: Path) -> None:
+    """Before and after any step all other Records are there once; each of those to go is there or gone, and once the
+    deed is done again none of them is in any file of the Stream."""
+    wanted = {row["_id"]: row["_label"] for row in Stream(orphaned).read().to_pylist()}
+    with life("crashes", "erase", orphaned, tmp_path) as process:
+        said = process.communicate()[0]
+    assert process.returncode == 0, said
+    cut = sorted(tmp_path.iterdir(), key=lambda root: int(root.name))
+    assert len(cut) > 4
+    for root in cut:
+        stream = Stream(root)
+        read = {row["_id"]: row["_label"] for row in stream.read().to_pylist()}
+        rest = {id: label for id, label in wanted.items() if id not in GONE}
+        assert {id: label for id, label in read.items() if id not in GONE} == rest
+        assert set(read) <= set(wanted)
+        assert stream.counts().records == len(read)
+        again = stream.erase(GONE)
+        assert again.left == 0
+        assert {row["_id"]: row["_label"] for row in stream.read().to_pylist()} == rest
+        stream.compact()
+        assert stream.counts().records == len(rest) == stream.read().num_rows
+        assert not list(root.rglob("*.partial"))
+    assert stream.read(Query(columns=["_id"])).num_rows == len(wanted) - len(GONE)
+
+
+def test_what_is_erased_while_it_is_written_goes_too(tmp_path: Path) -> None:
+    """Eraser and writer are killed, readers look on: nothing else is lost, and in the end nothing of it is left."""
+    stream, records, labels = Stream(tmp_path), set[int](), set[int]()
+    with life("append", tmp_path, 0) as writer, life("erase", tmp_path) as eraser:
+        assert writer.stdout is not None
+        for line in writer.stdout:
+            note(line, records, labels)
+            if len(labels) % 40 == 0:
+                there = {int(id[1:]) for id in stream.read(Query(columns=["_id"]))["_id"].to_pylist()}
+                assert {n for n in records if n % 10} <= there
+            if len(labels) >= 120:
+                break
+        eraser.send_signal(signal.SIGKILL)
+        writer.send_signal(signal.SIGKILL)
+    found = stream.read(Query(columns=["_id"]))["_id"].to_pylist()
+    assert stream.erase([id for id in found if id.endswith("0")]).left == 0
+    there = stream.read(Query(columns=["_id"]))["_id"].to_pylist()
+    assert {n for n in records if n % 10} <= {int(id[1:]) for id in there}
+    assert there == [id for id in found if not id.endswith("0")]
+
+
+def test_a_writer_seals_what_somebody_wants_to_erase(tmp_path: Path) -> None:
+    """Told of at once, erased after the writer's next append, which is not held up."""
+    writer = SegmentWriter(tmp_path, "w")
+    writer.append(batch(0, 3))
+    stream = Stream(tmp_path)
+    assert (stream.erase(["r1"]).rows, stream.erase(["r1"]).left) == (0, 1)
+    writer.append(batch(3, 1))
+    writer.append(batch(4, 1))
+    assert (stream.erase(["r1"]).rows, stream.erase(["r1"]).left) == (1, 0)
+    writer.append(batch(5, 1))
+    assert len(list(tmp_path.rglob("*.open"))) == 1, "asked once, it seals once"
+    assert stream.read(Query(columns=["_id"]))["_id"].to_pylist() == ["r0", "r2", "r3", "r4", "r5"]
 
 
 def test_sixteen_processes_write_one_ledger(tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from keepfit.core.clock import ManualClock
+from keepfit.core.errors import Unavailable
 from keepfit.core.facts import RunFinished, UpdateOpened, Watched
 from keepfit.core.places import Places
 from keepfit.core.registry import to_plain
@@ -51,6 +53,13 @@ services = [
 """
 
 
+class Silent(InProcess):
+    """Tells nobody what it serves: there are two Services here and one place."""
+
+    def status(self, service: str) -> dict[str, Any]:
+        raise Unavailable("silent")
+
+
 class Fit:
     """A store with two live Services, its ledger and its clock."""
 
@@ -62,7 +71,7 @@ class Fit:
         self.ledger = Ledger(self.places.ledger)
 
     def loop(self, executor: Executor) -> Loop:
-        target = InProcess(Trees(self.places.trees))
+        target = Silent(Trees(self.places.trees))
         hands = Hands(
             places=self.places,
             ledger=self.ledger,

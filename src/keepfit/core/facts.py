@@ -301,10 +301,12 @@ class Marked(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Forgotten(Fact):
-    """Records were taken out of what learners remember, because somebody asked for it.
+    """Records are to be found nowhere any more but where `remains` says, because somebody asked for it.
 
-    `memories` says by which Memory each one was replaced that had `rows` of them; `versions` learnt from them, which
-    nothing undoes: to be rid of that, train anew from scratch and let those Versions go.
+    They were so many `records` of the Stream. `memories` and `datasets` say by which one without them each was
+    replaced; of the Memories' `rows` so many were theirs. `checkpoints` are the keys of work that saw them, `runs` its
+    Runs: what those left on the way is removed. `versions` learnt from them, which nothing undoes: to be rid of that,
+    train anew from scratch and let those go.
     """
 
     about = "request"
@@ -312,6 +314,11 @@ class Forgotten(Fact):
     rows: int
     memories: dict[Digest, Digest]
     versions: tuple[int, ...]
+    datasets: dict[Digest, Digest] = field(default_factory=dict)
+    checkpoints: tuple[Digest, ...] = ()
+    runs: tuple[str, ...] = ()
+    records: int = 0
+    remains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

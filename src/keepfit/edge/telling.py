@@ -99,7 +99,8 @@ def _told_of_versions(fact: Fact) -> str:
             return f"{fact.step} failed (run {fact.run}): {fact.reason}"
         case Forgotten():
             named = ", ".join(f"v{number}" for number in fact.versions) or "no version"
-            return f"{fact.rows} remembered rows were forgotten; {named} learnt from them"
+            taken = f"{len(fact.datasets)} datasets and {fact.rows} remembered rows"
+            return f"records are forgotten: {taken} were replaced; {named} learnt from them"
         case Watched():
             said = [finding.sentence for finding in fact.findings]
             said += _not_compared(fact)

@@ -67,6 +67,11 @@ def without(directory: Path, ids: Collection[str], into: Path) -> int:
     return gone
 
 
+def has_arrays(directory: Path) -> bool:
+    """Whether a memory has arrays: what a learner worked out of many Records together, which is nobody's any more."""
+    return (directory / "arrays.npz").exists()
+
+
 def _rows(path: Path) -> pa.Table | None:
     if not path.exists():
         return None

@@ -44,8 +44,9 @@ def marking(on: tuple[str, ...], situation: Situation, specification: Specificat
 
 
 def compacting(records: int, situation: Situation, specification: Specification) -> Work:
-    """The Work of moving the segments of so many Records into Parquet."""
-    return _aside("compact", {"records": records}, {}, situation=situation, of=specification)
+    """The Work of moving the segments of so many Records into Parquet, and of erasing what is forgotten."""
+    parameters = {"records": records, "without": sorted(situation.forgotten)}
+    return _aside("compact", parameters, {}, situation=situation, of=specification)
 
 
 def _aside(

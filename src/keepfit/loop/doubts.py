@@ -55,7 +55,11 @@ def left_out(doubts: Sequence[Doubt], looks: int) -> tuple[Span, ...]:
     >>> [(span.start.day, span.end.day) for span in left_out((bad, lasts), looks=2)]
     [(1, 3)]
     """
-    return tuple(_joined(sorted((span for one in doubts if one.looks < looks for span in one.spans), key=_begin)))
+    return tuple(
+        _joined(
+            sorted((span for one in doubts if one.looks < looks for span in one.spans), key=lambda span: span.start)
+        )
+    )
 
 
 def _joined(spans: Sequence[Span]) -> Iterator[Span]:
@@ -69,10 +73,6 @@ def _joined(spans: Sequence[Span]) -> Iterator[Span]:
         last = span
     if last is not None:
         yield last
-
-
-def _begin(span: Span) -> object:
-    return span.start
 
 
 def _is_change(finding: Finding) -> bool:

@@ -26,7 +26,7 @@ from keepfit.core.service import Monitor
 from keepfit.loop.beside import explained, losses_of, watch_expected, watch_records
 from keepfit.loop.pipeline import Made
 from keepfit.loop.workplace import Workplace, values_of
-from keepfit.store.streams import Query
+from keepfit.store.streams import Query, Stream
 from keepfit.watch.monitor import Looked, watch
 from keepfit.watch.seasons import MOST, matched, told
 
@@ -57,8 +57,12 @@ def look(place: Workplace) -> Made:
 
 
 def compact(place: Workplace) -> Made:
-    """Move the Stream's sealed segments into Parquet; what is read from it stays the same."""
-    return Made({}, {"segments": place.stream.compact(), "compacted": place.work.parameters["records"]})
+    """Erase what is forgotten, move the other sealed segments into Parquet; what is read of them stays the same."""
+    without = place.work.parameters.get("without", ())
+    shadow = Stream(place.places.shadow(place.work.service))
+    erased = place.stream.erase(without) + shadow.erase(without)
+    told = {"erased": erased.rows, "left": erased.left} if without else {}
+    return Made({}, {"segments": place.stream.compact(), "compacted": place.work.parameters["records"], **told})
 
 
 Samples = dict[str, np.ndarray]

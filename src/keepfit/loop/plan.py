@@ -70,6 +70,8 @@ def _wishes(situation: Situation) -> Iterator[Intent]:
             case "update" | "register":
                 continue
             case "forget":
+                if situation.forgetting and situation.erased is None:
+                    continue  # a Run beside all this erases them from the Stream
                 if situation.update is None:  # what is being trained may be about to remember them
                     yield Forget(request)
                     return
@@ -324,14 +326,24 @@ def _decide(situation: Situation, specification: Specification) -> Decision:
 
 def _aside(situation: Situation, specification: Specification) -> tuple[Watch | Mark | Compact, ...]:
     """The Monitors which are due, else a Mark, else a compaction that is due, unless such a Run is under way."""
-    if not situation.live or situation.aside:
+    if situation.aside or _has_failed(situation):
         return ()
-    if _has_failed(situation):
+    if _is_to_erase(situation):
+        return (Compact(situation.records),)
+    if not situation.live:
         return ()
     looks = _looks(situation, specification) or _marks(situation, specification)
     if not looks and situation.records - situation.compacted >= COMPACT_AFTER:
         return (Compact(situation.records),)
     return looks
+
+
+def _is_to_erase(situation: Situation) -> bool:
+    """Whether the Stream may still have Records that are forgotten: it is asked at once, then every minute."""
+    if not situation.forgetting or (situation.erased is not None and not situation.erased[1]):
+        return False
+    last = situation.compaction
+    return situation.erased is None or last is None or situation.now >= last + timedelta(minutes=1)
 
 
 def _has_failed(situation: Situation) -> bool:

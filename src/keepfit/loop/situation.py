@@ -55,7 +55,7 @@ class Situation:
 
     `swap` is the last of the live Slot, which the loop looks after; `slots` has the last of every Slot by its name.
     `aside` is the Run under way beside any update, a look of Monitors, a Mark or a compaction; `compacted` how many
-    Records the Stream held at the last compaction.
+    Records the Stream held at the last `compaction`.
 
     For triggers: `marks` of all Versions, `marked` the last of the live Version on labels and on records; `measures`
     what each Version was judged on, by name; `spent` the CPU-seconds of the open update, `costs` those of the last
@@ -63,7 +63,8 @@ class Situation:
     `answered` what was found before it, and led to it; `remembered` the decision to update that was made while one was
     open, or before the newest Records were looked at. `looked` is when the last look that ended well began, `seen` how
     many Records there were when each Monitor last looked, whatever was live, `doubts` what looks found to have moved.
-    `forgotten` are the ids of Records that no update learns from again.
+    `forgotten` are the ids of Records that no update learns from again, `forgetting` the last request for it; since
+    then so many of their rows were `erased` from the Stream and so many left in what is being written, None if unknown.
     """
 
     now: datetime
@@ -88,6 +89,7 @@ class Situation:
     aside: RunStarted | None = None
     aside_failed: RunFailed | None = None
     compacted: int = 0
+    compaction: datetime | None = None
     findings: tuple[Finding, ...] = ()
     losses: Mapping[int, Digest] = field(default_factory=dict)
     decided: Decided | None = None
@@ -105,6 +107,8 @@ class Situation:
     seen: Mapping[str, int] = field(default_factory=dict)
     doubts: tuple[Doubt, ...] = ()
     forgotten: frozenset[str] = frozenset()
+    forgetting: str = ""
+    erased: tuple[int, int] | None = None
 
     @property
     def live(self) -> int:
@@ -211,11 +215,22 @@ def _arrived(situation: Situation, when: datetime, labels: int) -> Situation:
 
 def _forgotten(situation: Situation, fact: Forgotten) -> Situation:
     versions = {
-        number: replace(version, memory=fact.memories.get(version.memory, version.memory))
+        number: replace(
+            version,
+            memory=fact.memories.get(version.memory, version.memory),
+            datasets=tuple(fact.datasets.get(digest, digest) for digest in version.datasets),
+        )
         for number, version in situation.versions.items()
     }
     theirs = next((request.records for request in situation.requests if request.id == fact.request), ())
-    return replace(situation, versions=versions, forgotten=situation.forgotten | frozenset(theirs))
+    losses = {number: fact.datasets.get(digest, digest) for number, digest in situation.losses.items()}
+    known = replace(situation, versions=versions, losses=losses, forgotten=situation.forgotten | frozenset(theirs))
+    return replace(known, forgetting=fact.request, erased=None)
+
+
+def _erased(situation: Situation, fact: RunFinished) -> Situation:
+    before, _ = situation.erased or (0, 0)
+    return replace(situation, erased=(before + int(fact.result["erased"]), int(fact.result["left"])))
 
 
 def _watched(situation: Situation, fact: Watched) -> Situation:
@@ -261,7 +276,9 @@ def _fold_update(situation: Situation, fact: Fact) -> Situation:
         case RunFinished() if fact.step in ASIDE:
             compacted = int(fact.result.get("compacted", situation.compacted))
             looked = situation.aside.time if situation.aside and fact.step == "watch" else situation.looked
-            return replace(situation, aside=None, aside_failed=None, compacted=compacted, looked=looked)
+            known = replace(situation, aside=None, aside_failed=None, compacted=compacted, looked=looked)
+            known = replace(known, compaction=fact.time) if fact.step == "compact" else known
+            return _erased(known, fact) if "erased" in fact.result else known
         case RunFailed() if fact.step in ASIDE:
             return replace(situation, aside=None, aside_failed=fact)
         case RunStarted():

@@ -58,9 +58,14 @@ class Workplace:
 
     def keep(self, table: pa.Table) -> Digest:
         """Store a Dataset; the same rows give the same bytes."""
-        sink = pa.BufferOutputStream()
-        pq.write_table(table.replace_schema_metadata(None), sink, compression="zstd")
-        return self.blobs.put(sink.getvalue().to_pybytes())
+        return stored(table, self.blobs)
+
+
+def stored(table: pa.Table, blobs: Blobs) -> Digest:
+    """The digest of a table that is now in the store; the same rows give the same bytes."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata(None), sink, compression="zstd")
+    return blobs.put(sink.getvalue().to_pybytes())
 
 
 def values_of(column: pa.ChunkedArray) -> np.ndarray:

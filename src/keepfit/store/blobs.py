@@ -71,6 +71,13 @@ class Blobs:
         """Whether there is a blob of that name; its bytes are verified only when it is opened."""
         return self._place(digest).is_file()
 
+    def remove(self, digest: Digest) -> None:
+        """Have no blob of that name any more; nothing where there is none."""
+        place = self._place(digest)
+        if place.exists():
+            place.unlink()
+            sync_directory(place.parent)
+
     def _place(self, digest: Digest) -> Path:
         return self._root / _checked(digest)[:2] / digest
 

@@ -2,23 +2,26 @@
 
 `compacted.json` is the one word on it: the parts in use, and the sealed segments they stand for. It is renamed into
 place after the new part is on the disk and before the segments are removed; so a crash leaves files nobody reads (a
-part not yet named, segments already replaced), which the next compaction clears away.
+part not yet named, segments already replaced), which the next compaction clears away. Records are erased in the same
+way: what holds them is written anew without them, and the manifest puts the new in the place of the old.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from keepfit.core.errors import StorageFault
-from keepfit.store import segments
+from keepfit.core.errors import StorageFault, Unavailable
+from keepfit.core.nouns import RECORD_ID
+from keepfit.store import growing, segments
 from keepfit.store.disk import fault, lock, sync_directory, write_durably
 from keepfit.store.segments import Name, Sidecar
 
@@ -83,6 +86,78 @@ def compact(directory: Path, time: str) -> int:
         os.close(descriptor)
 
 
+@dataclass(frozen=True)
+class Erased:
+    """How many rows are gone, and how many are `left` in segments that are still being written."""
+
+    rows: int = 0
+    left: int = 0
+
+    def __add__(self, other: Erased) -> Erased:
+        return Erased(self.rows + other.rows, self.left + other.left)
+
+
+def erase(directory: Path, time: str, ids: Collection[str]) -> Erased:
+    """Write every sealed file that holds rows of these ids anew without them; until then all of them are read.
+
+    Writers are asked to seal what they write (at their next append), so that the next call finds it. Raises Unavailable
+    while another process compacts, StorageFault when there is no room; everything is then as it was.
+    """
+    if not directory.is_dir() or not ids:
+        return Erased()
+    descriptor = os.open(directory / "compact.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        if not lock(descriptor):
+            raise Unavailable(f"{directory} is being compacted; ask again")
+        segments.recover(directory, time)
+        manifest, theirs = _clear(directory, read_manifest(directory)), pa.array(sorted(ids), pa.string())
+        holding = [part for part in _files(directory, manifest) if _may_hold(directory, part, theirs)]
+        rows = _replaced(directory, manifest, holding, time=time, ids=theirs) if holding else 0
+        left = sum(_count(path, theirs) for path in directory.glob("*.open"))
+        if left:
+            (directory / segments.SEAL).touch()
+        return Erased(rows, left)
+    except OSError as error:
+        raise fault(directory, error) from error
+    finally:
+        os.close(descriptor)
+
+
+def _files(directory: Path, manifest: Manifest) -> list[Part]:
+    """The parts in use and the sealed segments."""
+    return [*manifest.parts, *(Part(file, segments.rows_of(file) or 0) for file in _sealed(directory))]
+
+
+def _may_hold(directory: Path, part: Part, ids: pa.Array) -> bool:
+    sidecar = segments.read_sidecar(directory / part.file, part.rows)
+    return sidecar is None or bool(sidecar.contains(segments.hash_ids(ids)).any())
+
+
+def _count(path: Path, ids: pa.Array) -> int:
+    """The rows of these ids in an open segment; none where it is sealed just now."""
+    try:
+        batches = growing.scan(path).batches
+    except FileNotFoundError:
+        return 0
+    return sum(int(pc.sum(pc.is_in(batch[RECORD_ID], value_set=ids)).as_py() or 0) for batch in batches)
+
+
+def _replaced(directory: Path, manifest: Manifest, holding: Sequence[Part], *, time: str, ids: pa.Array) -> int:
+    """Put new parts without these ids in the place of the files that hold some; how many rows are gone."""
+    made, parts, gone = manifest.made, list(manifest.parts), 0
+    sealed = [part for part in holding if part not in parts]
+    for old in holding:
+        made += 1
+        new = Part(f"part-{made:08d}.parquet", _write_part(directory, made, [old.file], time=time, without=ids))
+        gone += old.rows - new.rows
+        at = parts.index(old) if old in parts else len(parts)
+        parts[at : at + 1] = [new] if new.rows else []
+    floor = max([manifest.floor, *(name.number for part in sealed if (name := Name.of(part.file)))])
+    known = Manifest(tuple(parts), tuple(part.file for part in sealed), floor, made)
+    _clear(directory, _write_manifest(directory, known))
+    return gone
+
+
 def _sealed(directory: Path) -> list[str]:
     found = [(Name.of(path.name), path.name) for path in directory.glob("*.arrow")]
     named = sorted((name, file) for name, file in found if name)
@@ -116,9 +191,7 @@ def _merge(directory: Path, manifest: Manifest, sealed: Sequence[str], time: str
     made, parts = manifest.made, [part for part in manifest.parts if part not in small]
     for sources in _shares([*small, *(Part(file, segments.rows_of(file) or 0) for file in sealed)]):
         made += 1
-        file = f"part-{made:08d}.parquet"
-        rows = _write_part(directory / file, [directory / source for source in sources], time)
-        parts.append(Part(file, rows))
+        parts.append(Part(f"part-{made:08d}.parquet", _write_part(directory, made, sources, time=time)))
     floor = max([manifest.floor, *(name.number for name in map(Name.of, sealed) if name)])
     return _write_manifest(directory, Manifest(tuple(parts), tuple(sealed), floor, made))
 
@@ -137,10 +210,16 @@ def _shares(sources: Sequence[Part]) -> Iterator[list[str]]:
         yield share
 
 
-def _write_part(path: Path, sources: Sequence[Path], time: str) -> int:
-    partial = path.with_name(path.name + ".partial")
+def _write_part(
+    directory: Path, number: int, files: Sequence[str], *, time: str, without: pa.Array | None = None
+) -> int:
+    """Write the rows of some files, but for some ids, as one part; how many they are. Of none no part is made."""
+    path = directory / f"part-{number:08d}.parquet"
+    sources, partial = [directory / file for file in files], path.with_name(path.name + ".partial")
     try:
-        sidecar = _write_rows(partial, sources, time)
+        sidecar = _write_rows(partial, sources, time, without)
+        if sidecar is None:
+            return 0
         segments.write_sidecar(path, sidecar)
         partial.replace(path)
     finally:
@@ -149,15 +228,17 @@ def _write_part(path: Path, sources: Sequence[Path], time: str) -> int:
     return len(sidecar.hashes)
 
 
-def _write_rows(path: Path, sources: Sequence[Path], time: str) -> Sidecar:
+def _write_rows(path: Path, sources: Sequence[Path], time: str, without: pa.Array | None) -> Sidecar | None:
     schema = unified([_schema(source) for source in sources])
     sidecars = []
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for table in _groups(sources, schema):
+        for table in _groups(sources, schema, without):
             sidecars.append(segments.sidecar_of(table, time))
             writer.write_table(table, row_group_size=table.num_rows)
     with path.open("rb") as written:
         os.fsync(written.fileno())
+    if not sidecars:
+        return None
     return Sidecar(
         min(sidecar.first for sidecar in sidecars),
         max(sidecar.last for sidecar in sidecars),
@@ -172,11 +253,15 @@ def _schema(source: Path) -> pa.Schema:
         return pa.ipc.open_file(file).schema.append(pa.field(SEGMENT, pa.string()))
 
 
-def _groups(sources: Sequence[Path], schema: pa.Schema) -> Iterator[pa.Table]:
+def _groups(sources: Sequence[Path], schema: pa.Schema, without: pa.Array | None) -> Iterator[pa.Table]:
     """The sources' rows in one schema, gathered into row groups of a good size."""
     gathered: list[pa.Table] = []
     for source in sources:
         for table in _tables(source):
+            if without is not None:
+                table = table.filter(pc.invert(pc.is_in(table[RECORD_ID], value_set=without)))
+            if not table.num_rows:
+                continue
             gathered.append(conformed(table, schema))
             if sum(table.num_rows for table in gathered) >= _ROW_GROUP:
                 yield pa.concat_tables(gathered)

@@ -32,6 +32,9 @@ Hashes = NDArray[np.uint64]
 TIME = pa.timestamp("us", tz="UTC")
 """How all times are kept."""
 
+SEAL = "seal"
+"""A file whose time asks writers to seal, at their next append, the segments that they had begun before."""
+
 _OPEN = re.compile(r"(?P<writer>.+)-(?P<number>\d{8})\.open")
 _SEALED = re.compile(r"(?P<writer>.+)-(?P<number>\d{8})-(?P<rows>\d+)\.arrow")
 _HEADER = struct.Struct("<8sqqQ")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from keepfit.core.nouns import LABEL_TIME, RECORD_TIME
+from keepfit.core.nouns import LABEL_TIME, RECORD_ID, RECORD_TIME
 from keepfit.store import segments
-from keepfit.store.compaction import compact
+from keepfit.store.compaction import Erased, compact, erase
 from keepfit.store.labels import in_force
 from keepfit.store.logs import Distinct, Log, Piece
 from keepfit.store.reading import Query, joined, micros_of
@@ -66,9 +67,32 @@ class Stream:
 
         return self._records.consistently(lambda pieces: joined(pieces, labels, query))
 
+    def rows_of(self, ids: Collection[str]) -> pa.Table:
+        """All rows of these Records as they were captured, without Labels, each as often as it came."""
+        theirs = pa.array(sorted(ids), pa.string())
+        hashes = segments.hash_ids(theirs)
+
+        def found(pieces: Sequence[Piece]) -> list[pa.Table]:
+            holding = [piece for piece in pieces if piece.schema and piece.contains(hashes).any()]
+            tables = [piece.table(piece.schema.names) for piece in holding if piece.schema]
+            return [rows.filter(pc.is_in(rows[RECORD_ID], value_set=theirs)) for rows in tables]
+
+        return pa.concat_tables(
+            [pa.table({RECORD_ID: pa.array([], pa.string())}), *self._records.consistently(found)],
+            promote_options="permissive",
+        )
+
     def compact(self) -> int:
         """Move sealed segments into Parquet files; how many there were. What `read` answers stays the same."""
         return compact(self._records.directory, RECORD_TIME) + compact(self._labels.directory, LABEL_TIME)
+
+    def erase(self, ids: Collection[str]) -> Erased:
+        """Have no Records and Labels of these ids any more, but for those `left` in segments that are being written.
+
+        May be asked again at any time, also after a crash. Raises Unavailable while another process compacts.
+        """
+        records = erase(self._records.directory, RECORD_TIME, ids)
+        return records + erase(self._labels.directory, LABEL_TIME, ids)
 
 
 def _counts(pieces: Sequence[Piece], labels: int) -> Counts:

@@ -37,7 +37,7 @@ class Appender:
         self._name: Name | None = None
         self._descriptor = -1
         self._schema: pa.Schema | None = None
-        self._rows = self._size = 0
+        self._rows = self._size = self._began = 0
         try:
             directory.mkdir(parents=True, exist_ok=True)
             segments.recover(directory, time)
@@ -59,8 +59,15 @@ class Appender:
                 self._seal()  # a reader may have seen what was cut off, and must not read on behind it
                 raise fault(self._directory, error) from error
             self._rows += batch.num_rows
-            if self._rows >= self._rotate_rows:
+            if self._rows >= self._rotate_rows or self._is_awaited():
                 self._seal()
+
+    def _is_awaited(self) -> bool:
+        """Whether somebody waits for what is open to be sealed, to erase some of it."""
+        try:
+            return (self._directory / segments.SEAL).stat().st_mtime_ns >= self._began
+        except FileNotFoundError:
+            return False
 
     def close(self) -> None:
         """Seal what is open; the writer may still be used afterwards."""
@@ -80,6 +87,7 @@ class Appender:
             os.close(descriptor)  # a recovery that ran just now took it for a dead writer's and removed it
         self._name, self._descriptor, self._schema = name, descriptor, schema
         self._rows = self._size = 0
+        self._began = path.stat().st_mtime_ns  # by the clock of the file system, as the asking is
         try:
             self._write(self._frames.opening(schema))
             if self._durable:

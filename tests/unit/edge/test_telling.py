@@ -26,6 +26,7 @@ _VALUES: dict[str, Any] = {
     "tuple[str, ...]": ("a change",),
     "tuple[Ruling, ...]": (Ruling("Floor", Outcome.PASS, "auc is 0.9"),),
     "tuple[Measurement, ...]": (),
+    "tuple[Span, ...]": (),
     "tuple[Digest, ...]": ("digest",),
     "tuple[int, ...]": (1,),
     "Mark": Mark(NOW),

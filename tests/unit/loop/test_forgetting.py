@@ -25,6 +25,7 @@ from keepfit.loop.pipeline import Work
 from keepfit.loop.replay import InProcess
 from keepfit.loop.situation import Situation, fold
 from keepfit.loop.steps import perform_step
+from keepfit.loop.traces import examples
 from keepfit.store.blobs import Trees
 from keepfit.store.ledger import Ledger
 
@@ -46,7 +47,7 @@ class Shop:
         rows = pa.table({"_id": list(remembered), "x": np.arange(len(remembered)), "_label": [0] * len(remembered)})
         save(Memory("Replay", rows, {"seen": np.array([number])}), kept)
         pq.write_table(pa.table({"_id": list(learnt), "x": np.arange(len(learnt))}), self.folder / "rows.parquet")
-        parent = f"b{goes_on}" if goes_on else ""
+        parent = f"{goes_on:064d}" if goes_on else ""
         run = {"service": S, "time": NOW, "key": f"k{number}", "run": f"r{number}", "step": "train"}
         started = RunStarted(**run, update=f"u{number}", process=1, inputs={"parent": parent} if parent else {})
         ended = RunFinished(**run, update=f"u{number}", outputs={}, result={}, cpu_seconds=1.0, wall_seconds=1.0)
@@ -54,7 +55,7 @@ class Shop:
             service=S,
             time=NOW,
             number=number,
-            digest=f"b{number}",
+            digest=f"{number:064d}",
             parent=goes_on,
             update=f"u{number}",
             memory=self.hands.trees.put(kept),
@@ -67,9 +68,9 @@ class Shop:
         for fact in facts:
             self.situation = fold(self.situation, fact)
 
-    def forget(self, *ids: str) -> tuple[Forgotten, Answered]:
+    def forget(self, *ids: str, request: str = "q1") -> tuple[Forgotten, Answered]:
         """Do as the loop does: the fact first, the removal at the next turn."""
-        asked = Requested(service=S, time=NOW, id="q1", deed="forget", actor="ann", reason="r", records=ids)
+        asked = Requested(service=S, time=NOW, id=request, deed="forget", actor="ann", reason="r", records=ids)
         self.keep(asked)
         (forgotten,) = forget(asked, self.situation, self.hands)
         assert isinstance(forgotten, Forgotten)
@@ -102,7 +103,7 @@ def shop(tmp_path: Path) -> Shop:
         new_id=lambda: f"id{next(ids)}",
     )
     made = Shop(hands, tmp_path, Situation(now=NOW))
-    made.keep(Applied(service=S, time=NOW, specification="s" * 64, code="c" * 64, actor="me"))
+    made.keep(Applied(service=S, time=NOW, specification="5" * 64, code="c" * 64, actor="me"))
     return made
 
 
@@ -115,10 +116,42 @@ def test_records_leave_every_memory(shop: Shop) -> None:
     assert (shop.remembered(1), shop.remembered(2)) == ("b", "ce")
     assert forgotten.rows == 2
     assert answered.done
-    assert answered.reason == "2 remembered rows were taken out of 2 memories; v1, v2 learnt from them"
+    assert answered.reason == (
+        "0 records were erased from the stream with their labels; 2 remembered rows were taken out of 2 memories; "
+        "1 datasets and tables beside them were written anew without them; "
+        "v1, v2 learnt from them; "
+        "what remains: arrays in the memory of v1, made of many records together, "
+        "arrays in the memory of v2, made of many records together, your own data files, "
+        "the ids in the ledger, by which they are kept out of later updates"
+    )
     for digest in old.values():
         with pytest.raises(NotFound):
             shop.hands.trees.path(digest)
+
+
+def test_records_leave_every_dataset(shop: Shop) -> None:
+    """What Versions learnt from is written anew without them, and again when others are to go; the old blobs go."""
+    shop.version(1, "abcd", "")
+    blobs, before = shop.hands.blobs, shop.situation.versions[1].datasets
+    for number, (id, left) in enumerate((("b", "acd"), ("d", "ac"))):
+        shop.forget(id, request=f"q{number}")
+        (now,) = shop.situation.versions[1].datasets
+        assert "".join(pq.read_table(blobs.path(now))["_id"].to_pylist()) == left
+        assert not blobs.has(before[0])
+        before = (now,)
+
+
+def test_examples_that_hold_a_record_are_named(tmp_path: Path) -> None:
+    """By their inputs, since they have no ids; missing values are the same however they are written."""
+    theirs = pa.table({"_id": ["a", "b"], "x": [1.5, None], "city": ["Rome", ""], "_label": [0, 1]})
+    golden = pa.table(
+        {"x": pa.array([1.5, 1.5, np.nan], pa.float32()), "city": ["Rome", "Oslo", None], "_out_p": [1, 1, 1]}
+    )
+    pq.write_table(golden, tmp_path / "golden.parquet")
+    pq.write_table(golden.slice(1, 1), tmp_path / "reference.parquet")
+    assert list(examples(tmp_path, [theirs])) == ["2 golden example(s)"]
+    assert list(examples(tmp_path, [theirs.slice(0, 1)])) == ["1 golden example(s)"]
+    assert list(examples(tmp_path, [theirs.drop_columns(["x"])])) == []
 
 
 @pytest.mark.parametrize(

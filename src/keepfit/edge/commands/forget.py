@@ -1,4 +1,4 @@
-"""forget: take a person's records out of what learners remember."""
+"""forget: erase a person's records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from keepfit.edge.commands.options import client_of, end, stored
 @click.option("--reason", default="", help="Why; it is recorded.")
 @click.option("--wait", default=60, show_default=True, help="Seconds to wait for the end.")
 def forget(service: str, store: Path | None, ids: tuple[str, ...], entity: str, reason: str, wait: int) -> None:
-    """Take records of SERVICE out of every memory that updates go on with, and name the versions that learnt them."""
+    """Erase records of SERVICE from its stream, datasets, memories and checkpoints, and say what remains.
+
+    The versions that learnt from them are named, and the golden examples that hold them; both stay.
+    """
     from keepfit.edge.asked import Forget
 
     wish = Forget(ids=ids, entity=entity, reason=reason, actor=getpass.getuser())
