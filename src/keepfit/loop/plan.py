@@ -266,8 +266,14 @@ def _next_update(situation: Situation, specification: Specification) -> Iterator
 
 
 def _asked_for(request: Requested, live: int) -> Open:
-    asked = {"dataset": request.dataset, "bundle": request.bundle, "origin": request.origin}
-    return Open(request.reason, live, request=request.id, **asked)
+    return Open(
+        request.reason,
+        live,
+        request=request.id,
+        dataset=request.dataset,
+        bundle=request.bundle,
+        origin=request.origin,
+    )
 
 
 def _looks_first(situation: Situation, specification: Specification, since: datetime) -> bool:
