@@ -266,14 +266,8 @@ def _next_update(situation: Situation, specification: Specification) -> Iterator
 
 
 def _asked_for(request: Requested, live: int) -> Open:
-    return Open(
-        request.reason,
-        live,
-        request=request.id,
-        dataset=request.dataset,
-        bundle=request.bundle,
-        origin=request.origin,
-    )
+    dataset, bundle = request.dataset, request.bundle
+    return Open(request.reason, live, request=request.id, dataset=dataset, bundle=bundle, origin=request.origin)
 
 
 def _looks_first(situation: Situation, specification: Specification, since: datetime) -> bool:
