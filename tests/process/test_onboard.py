@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from onnx import TensorProto, numpy_helper
 
 from keepfit.core.errors import Invalid, KeepfitError, Refused
 from keepfit.core.nouns import Task
-from keepfit.core.signature import DType, Field
+from keepfit.core.signature import DType, Field, Signature
 from keepfit.edge.bundles import verify
 from keepfit.edge.onboard import Onboarded, Wishes, onboard
 from keepfit.serve.loading import load
@@ -213,6 +214,48 @@ def test_a_model_that_takes_text_needs_a_sample(tmp_path: Path, pipeline: Any) -
     with pytest.raises(Invalid, match="--sample") as caught:
         made(tmp_path / "churn.pkl", tmp_path, pickle="our own")
     assert caught.value.code == "missing_options"
+
+
+EXPECTED = Signature(
+    (
+        Field("age", DType.INT64),
+        Field("income", DType.FP64, nullable=True),
+        Field("city", DType.BYTES),
+        Field("kids", DType.FP64, nullable=True),
+    ),
+    (Field("double", DType.FP64),),
+)
+
+
+def test_what_a_file_is_silent_about_is_as_the_service_has_it(tmp_path: Path, pipeline: Any) -> None:
+    """Without a sample: a pickle that takes texts, and code, get the Service's inputs; a name it lacks is asked for."""
+    (tmp_path / "churn.pkl").write_bytes(pickle.dumps(pipeline))
+    texts = made(tmp_path / "churn.pkl", tmp_path / "t", pickle="our own", expected=EXPECTED)
+    assert texts.bundle.signature.inputs == EXPECTED.inputs
+    assert texts.bundle.task is Task.BINARY
+    (tmp_path / "mine.py").write_text(
+        "class Mine:\n    def predict(self, inputs):\n        return {'double': inputs['age'] * 2.0}\n"
+    )
+    code = made(tmp_path / "mine.py", tmp_path / "c", expected=EXPECTED)
+    assert code.bundle.signature == EXPECTED
+    with pytest.raises(Invalid, match="--sample"):
+        made(tmp_path / "churn.pkl", tmp_path, pickle="our own", expected=replace(EXPECTED, inputs=EXPECTED.inputs[1:]))
+
+
+def test_what_a_file_says_stays(tmp_path: Path) -> None:
+    """Numbers get the Service's names and types; that a value may not be missing is what the model itself shows."""
+    from sklearn.linear_model import LinearRegression
+    from skops.io import dump
+
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    dump(LinearRegression().fit(X, X[:, 0]), tmp_path / "line.skops")
+    service = Signature((Field("age", DType.INT64), Field("fee", DType.FP32, nullable=True)), EXPECTED.outputs)
+    found = made(tmp_path / "line.skops", tmp_path / "l", expected=service)
+    assert found.bundle.signature.inputs == (Field("age", DType.INT64), Field("fee", DType.FP32))
+    assert "names no columns: they are taken in the order age, fee" in " ".join(found.notes)
+    wider = replace(service, inputs=(*service.inputs, Field("more", DType.FP32)))
+    unlike = made(tmp_path / "line.skops", tmp_path / "w", expected=wider)
+    assert unlike.bundle.signature.inputs == (Field("input", DType.FP64, (2,)),)
 
 
 def test_a_python_object(tmp_path: Path, sample: Path) -> None:

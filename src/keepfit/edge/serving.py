@@ -19,13 +19,15 @@ from datetime import UTC, datetime
 
 from keepfit.core.errors import Conflict, KeepfitError, NotFound, Unavailable
 from keepfit.core.facts import slot_name
-from keepfit.core.nouns import Digest, Held, Placement, SlotName
+from keepfit.core.nouns import Bundle, Digest, Held, Placement, SlotName
 from keepfit.core.places import Places
 from keepfit.core.registry import from_plain, to_plain
 from keepfit.core.service import Serving
 from keepfit.edge.committed import plain, read_committed, write
 from keepfit.edge.status import ServiceStatus, VersionStatus, slots_of
 from keepfit.loop.targets import Local
+from keepfit.serve.manifest import manifest
+from keepfit.store.blobs import Trees
 from keepfit.store.ledger import Ledger
 from keepfit.store.streams import Stream
 
@@ -100,6 +102,11 @@ class Standalone:
     def placed(self, major: int = 1) -> Placement:
         """What the Slots of a major hold."""
         return read_committed(self._folder).get(major, Placement())
+
+    def bundle(self, major: int = 1) -> Bundle | None:
+        """The manifest of the Version that is live, None where none is."""
+        live = self.placed(major).live
+        return manifest(Trees(self._places.trees).path(live.digest)) if live else None
 
     def take(self, digest: Digest, origin: str, *, slot: str, share: float = 0.0, key: str = "") -> Taken:
         """Put a Bundle of the store into a Slot, as the Version it was before or as the next one."""

@@ -10,16 +10,17 @@ from keepfit.edge.commands.options import client_of, end, places_of
 
 if TYPE_CHECKING:
     from keepfit.core.nouns import Digest
+    from keepfit.core.signature import Signature
 
 
-def known(service: str, store: Path | None) -> dict[str, str]:
-    """What the Service says of every model of its own: options by name, as a person would give them."""
+def known(service: str, store: Path | None) -> tuple[dict[str, str], Signature]:
+    """What the Service says of every model of its own: options by name, as a person gives them, and its Signature."""
     from keepfit.edge.apply import specification_at
 
     with client_of(store) as client:
         found = specification_at(client.status(service).specification, places_of(store))
     classes = ",".join(str(value) for value in found.classes)
-    return {"task": found.task.value, "label": found.label.name, "classes": classes}
+    return {"task": found.task.value, "label": found.label.name, "classes": classes}, found.signature
 
 
 def register(service: str, digest: Digest, origin: str, *, store: Path | None, wait: int) -> None:

@@ -32,18 +32,23 @@ _OPTIONS = {
 @click.option("--name", default="", help="The service's name; by default made of the file's.")
 @click.option("--into", type=_PATH, help="The new folder for the Bundle; by default NAME-bundle, here.")
 @click.option("--store", type=_PATH, help="Keep the Bundle in this store, beside --into or instead of it.")
-@click.option("--service", default="", help="Make it a version of this running service, judged as a candidate is.")
+@click.option(
+    "--service",
+    default="",
+    help="Make it a version of this running service, judged as a candidate is; it says what the file does not.",
+)
 @click.option("--wait", default=60, show_default=True, help="Seconds to wait for the verdict, with --service.")
 @wished
 @click.option("--yes", is_flag=True, help="Ask nothing: list what is missing and end.")
 def onboard(path: Path, yes: bool, name: str, into: Path | None, store: Path | None, **given: Any) -> None:
     """Make a Bundle of the model file or folder PATH, prove that it answers, or say why it cannot be served."""
     service, wait = given.pop("service"), given.pop("wait")
+    expected = None
     if service:
-        told = known(service, store)
+        told, expected = known(service, store)
         given = {**given, **{key: value for key, value in told.items() if not given[key]}}
         name, store = service, places_of(store).root
-    wishes = wishes_of(given, name=name, store=store, into=into)
+    wishes = replace(wishes_of(given, name=name, store=store, into=into), expected=expected)
     if yes:
         wishes = replace(wishes, ask=None)
     made = answered(path, wishes)

@@ -15,8 +15,8 @@ from keepfit.edge.commands.wishes import NAMES, wished, wishes_of
 
 if TYPE_CHECKING:
     from keepfit.core.nouns import Bundle, Digest
-    from keepfit.core.places import Places
     from keepfit.core.service import Serving
+    from keepfit.edge.onboard import Wishes
     from keepfit.edge.serving import Standalone
 
 _SETTINGS = (
@@ -60,8 +60,8 @@ def serve(path: Path | None, name: str, store: Path | None, **given: Any) -> Non
     """Serve the model at PATH: a Bundle, or anything that `keepfit onboard` takes.
 
     Called again with the same name while it runs, it swaps the model at PATH in as the next version, without a lost
-    request, and returns. Without PATH it starts again what was served before. `keepfit status`, `swap`, `rollback`,
-    `promote`, `abort` and `down` take the name.
+    request, and returns; what its file is silent about is taken to be as it is of the live one. Without PATH it starts
+    again what was served before. `keepfit status`, `swap`, `rollback`, `promote`, `abort` and `down` take the name.
     """
     from keepfit.core.facts import slot_name
     from keepfit.core.nouns import SlotName
@@ -77,7 +77,7 @@ def serve(path: Path | None, name: str, store: Path | None, **given: Any) -> Non
     deployment.require_unclaimed()
     serving = _serving(deployment.serving(), given)
     slot, is_canary = slot_name(SlotName(given["slot"]), given["major"]), given["slot"] == "canary"
-    model = _kept(path, name, places, given, serving) if path is not None else None
+    model = _kept(path, deployment, given, serving) if path is not None else None
 
     def take() -> None:
         if model is not None:
@@ -124,12 +124,13 @@ def _serving(before: Serving, given: dict[str, Any]) -> Serving:
     return replace(before, **changed)
 
 
-def _kept(path: Path, name: str, places: Places, given: dict[str, Any], serving: Serving) -> tuple[Digest, str]:
+def _kept(path: Path, deployment: Standalone, given: dict[str, Any], serving: Serving) -> tuple[Digest, str]:
     """The Bundle of a path, in the store, and where it came from."""
     from keepfit.core.errors import Conflict
     from keepfit.serve.manifest import manifest
     from keepfit.store.blobs import Trees
 
+    places, name = deployment.target.places, deployment.name
     if (path / "bundle.json").is_file():
         bundle = manifest(path)
         if bundle.service != name:
@@ -140,11 +141,25 @@ def _kept(path: Path, name: str, places: Places, given: dict[str, Any], serving:
             )
         _check(bundle, given["key"], serving)
         return Trees(places.trees).put(path), str(path)
-    done = answered(path, wishes_of({one: given[one] for one in NAMES}, name=name, store=places.root))
+    wishes = wishes_of({one: given[one] for one in NAMES}, name=name, store=places.root)
+    done = answered(path, _like(deployment.bundle(given["major"]), wishes))
     for note in done.notes:
         click.echo(f"note: {note}", err=True)
     _check(done.bundle, given["key"], serving)
     return done.digest, str(path)
+
+
+def _like(live: Bundle | None, wishes: Wishes) -> Wishes:
+    """The wishes, where they are silent those that the live Bundle shows."""
+    if live is None:
+        return wishes
+    return replace(
+        wishes,
+        expected=live.signature,
+        task=wishes.task or live.task,
+        label=wishes.label or (live.label.name if live.label else ""),
+        classes=wishes.classes or live.classes,
+    )
 
 
 def _check(bundle: Bundle, key: str, serving: Serving) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keepfit.core.nouns import Bundle, Digest, Task
-from keepfit.core.signature import DType, Field
+from keepfit.core.signature import DType, Field, Signature
 
 
 def _silent(_: str) -> None:
@@ -19,8 +19,10 @@ class Wishes:
     """What a person says of the model that its file does not.
 
     `name` is the Service's, by default made of the file's; the Bundle is written to `into`, or kept in the store
-    `store`, or both. `sample` is a file of inputs, `signature` a JSON file of a Signature. `pickle` is the reason for
-    opening a pickle. `ask` is asked a question and answers it, None where nobody is there; `tell` hears of progress.
+    `store`, or both. `sample` is a file of inputs, `signature` a JSON file of a Signature, whatever the file says;
+    `expected` is what the Service's callers send and get already, for what the file is silent about. `pickle` is the
+    reason for opening a pickle. `ask` is asked a question and answers it, None where nobody is there; `tell` hears of
+    progress.
     """
 
     name: str = ""
@@ -28,6 +30,7 @@ class Wishes:
     store: Path | None = None
     sample: Path | None = None
     signature: Path | None = None
+    expected: Signature | None = None
     task: Task | None = None
     label: str = ""
     classes: tuple[str | int | bool, ...] = ()

@@ -18,14 +18,13 @@ from keepfit.core.errors import DataInvalid, Invalid, NotFound
 from keepfit.core.nouns import Bundle, Task
 from keepfit.core.signature import DType, Field, Signature
 from keepfit.edge.onboard.drafts import Draft, Wishes
+from keepfit.edge.onboard.expected import filled, named
 from keepfit.edge.onboard.questions import Missing, Questions
 from keepfit.edge.onboard.samples import fitted, rows_of, tell
 from keepfit.serve.wire.tables import arrow_type
 
 REFERENCE = 5_000
 """Rows of a sample, at most, that are kept and answered."""
-
-_FLOATS = frozenset({DType.FP16, DType.FP32, DType.FP64})
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,8 @@ def settle(draft: Draft, wishes: Wishes, *, name: str, scratch: Path) -> Settled
     draft, rows, notes = _inputs(draft, wishes, signature, table, ask)
     classes = wishes.classes or draft.classes or _seen(task, table, wishes.label)
     outputs = signature.outputs if signature else draft.outputs
+    if not outputs and task is None and table is None and wishes.expected is not None:
+        outputs = wishes.expected.outputs
     trial = not outputs and task is None and draft.trial and table is not None
     if trial:
         outputs = (Field("prediction", DType.FP64),)
@@ -98,10 +99,13 @@ def _inputs(
     draft: Draft, wishes: Wishes, signature: Signature | None, table: pa.Table | None, ask: Questions
 ) -> tuple[Draft, pa.Table | None, tuple[str, ...]]:
     """The draft with its inputs known, and the sample in their types."""
+    notes: tuple[str, ...] = ()
     if signature is not None:
         draft = replace(draft, inputs=signature.inputs)
+    elif wishes.expected is not None and table is None:
+        draft, notes = filled(draft, wishes.expected)
     if draft.inputs and table is None:
-        return draft, None, ()
+        return draft, None, notes
     if table is None:
         ask.lacks(Missing("--sample", "a file of rows as the model takes them, to tell names and types from"))
         return draft, None, ()
@@ -109,8 +113,8 @@ def _inputs(
     offered = [name for name in table.column_names if name != wishes.label]
     if draft.inputs and all(field.name in table.column_names for field in draft.inputs):
         return draft, fitted(table, draft.inputs, path), ()
-    if draft.inputs and signature is None and (named := _named(draft, table, offered)):
-        return named, fitted(table, named.inputs, path), ()
+    if draft.inputs and signature is None and (found := _named(draft, table, offered)):
+        return found, fitted(table, found.inputs, path), ()
     if draft.inputs:
         return draft, fitted(table, draft.inputs, path), ()
     names = draft.features or offered
@@ -132,15 +136,8 @@ def _inputs(
 
 def _named(draft: Draft, table: pa.Table, offered: Sequence[str]) -> Draft | None:
     """One matrix input as named columns, where the sample has as many columns of numbers as it is wide."""
-    first = draft.inputs[0]
-    if len(draft.inputs) != 1 or len(first.shape) != 1 or len(offered) != first.shape[0] or not draft.batched:
-        return None
     numbers = all(kinds.is_integer(table[n].type) or kinds.is_floating(table[n].type) for n in offered)
-    if not numbers or first.dtype not in _FLOATS:
-        return None
-    nullable = {name: first.nullable or bool(table[name].null_count) for name in offered}
-    fields = tuple(Field(name, first.dtype, nullable=nullable[name]) for name in offered)
-    return replace(draft, inputs=fields, columns=((first.name, tuple(offered)),) if draft.columns else ())
+    return named(draft, {name: bool(table[name].null_count) for name in offered}) if numbers else None
 
 
 def _stacked(
