@@ -89,14 +89,19 @@ def _wished_swap(situation: Situation, request: Requested) -> Iterator[Intent]:
     if not number:
         yield Swap(0, "abort", request.reason, request.id, slot=slot)
         return
-    refusal = _why_not(situation, request)
-    if refusal:
+    if refusal := _why_not(situation, request):
         yield Answer(request.id, False, refusal)
         return
-    if request.forced:
+    if request.forced and not _is_approved(situation, request):
         yield Approve(request)
     cause = "force" if request.forced else "promote"
     yield Swap(number, cause, request.reason, request.id, slot=slot, share=request.share, key=request.key)
+
+
+def _is_approved(situation: Situation, request: Requested) -> bool:
+    """Whether this very wish was recorded as an approval by a control process that was killed right after."""
+    known = situation.approvals.get(request.version)
+    return bool(known and known.yes and known.actor == request.actor and known.time >= request.time)
 
 
 def _is_done(situation: Situation, request: Requested) -> bool:
@@ -151,8 +156,7 @@ def _wished_rollback(situation: Situation, request: Requested) -> Iterator[Inten
 def _advance(situation: Situation, update: Progress, specification: Specification) -> Intent:
     """The one next act of an open update."""
     opened = update.opened
-    overtaken = _overtaken(situation, update)
-    if overtaken:
+    if overtaken := _overtaken(situation, update):
         return Close("held", overtaken)
     if update.running:
         return Nothing(f"{_title(opened)}: {update.running.step} is running")
