@@ -106,6 +106,7 @@ def up_again(trained: Path, folder: Path) -> Iterator[Project]:
     """A copy of that project, up again."""
     shutil.copytree(trained, folder)
     found = Project(folder)
+    (found.places.deployment("tumours") / "runner.json").unlink()  # else all copies want the port of the first
     try:
         found.up()
         found.wait(lambda: found.target.process("tumours") and found.answers())
