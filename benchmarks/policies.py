@@ -84,18 +84,27 @@ def _contest(stream: Stream) -> Iterator[Line]:
         unit="s",
     )
     if stream.name == "agrawal_abrupt":
-        yield _back([one["auto"]["stored"] for one in found])
+        yield from _back(found)
 
 
-def _back(led: list[list[int]]) -> Line:
-    """`led` has for every seed the rows after which a stored model led."""
-    delays = [float(next((end - RETURNS for end in rows if end > RETURNS), -1)) for rows in led]
+def _back(found: list[dict[str, Any]]) -> Iterator[Line]:
+    """How soon the past is back where its concept is: a stored model, and answers that are right."""
+    for name, comes in (("reuse", "is back in Reuse"), ("auto", "leads in Auto")):
+        yield _soon(f"a stored model {comes}", [one[name]["stored"] for one in found])
+    yield _soon(
+        "Auto is right 9 times in 10", [[at for at, right in one["auto"]["right"] if right > 0.9] for one in found]
+    )
+
+
+def _soon(what: str, starts: list[list[int]]) -> Line:
+    """`starts` has for every seed the rows at which that was so."""
+    delays = [float(next((at - RETURNS for at in rows if at > RETURNS), "inf")) for rows in starts]
     return Line(
-        what=f"agrawal_abrupt: rows after {RETURNS:,} until a stored model leads",
+        what=f"agrawal_abrupt: rows after {RETURNS:,} until {what}",
         ours=Sample(tuple(delays)),
         unit="rows",
         reach=f"at most {WITHIN}, every seed",
-        reached=all(0 < delay <= WITHIN for delay in delays),
+        reached=max(delays) <= WITHIN,
     )
 
 
@@ -164,7 +173,7 @@ def _walk(stream: Stream, learner: Learner, seed: int) -> dict[str, Any]:
     estimator = (Regressor if stream.numbers else Classifier)(
         n_estimators=30, max_depth=5, n_jobs=1, subsample=0.8, random_state=None
     )
-    learnt, said, stored, spent = Learnt(None), [], [], 0.0
+    learnt, said, stored, right, spent = Learnt(None), [], [], [], 0.0
     for start in range(stream.first, len(stream.y), stream.chunk):
         known = max(stream.first, start - stream.delay * stream.chunk)
         lesson = Lesson(
@@ -174,10 +183,17 @@ def _walk(stream: Stream, learner: Learner, seed: int) -> dict[str, Any]:
         began = time.process_time() + Shared.fits.saved
         learnt = _again(learner, estimator, lesson)
         spent += time.process_time() + Shared.fits.saved - began
-        if learnt.memory and str(learnt.memory.arrays.get("chosen", "")).startswith("stored"):
+        if _is_of_the_past(learnt):
             stored.append(start)
         said.append(learnt.model.predict(stream.X[start : start + stream.chunk]))
-    return {"score": _score(stream, np.concatenate(said)), "seconds": spent, "stored": stored}
+        right.append((start, float((said[-1] == stream.y[start : start + stream.chunk]).mean())))
+    return {"score": _score(stream, np.concatenate(said)), "seconds": spent, "stored": stored, "right": right}
+
+
+def _is_of_the_past(learnt: Learnt) -> bool:
+    """Whether what answers now, or leads among those that do, was stored earlier and not trained for this."""
+    arrays = learnt.memory.arrays if learnt.memory else {}
+    return str(arrays.get("chosen", "")).startswith("stored") or int(arrays.get("reused", -1)) >= 0
 
 
 def _again(learner: Learner, estimator: Any, lesson: Lesson) -> Learnt:
