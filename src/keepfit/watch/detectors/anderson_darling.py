@@ -18,8 +18,9 @@ from keepfit.watch.pooled import Pooled, pooled
 from keepfit.watch.samples import SILENT
 
 _LIMIT_DEVIATION = sqrt(2 * (pi**2 - 9) / 3)
-_SMALL = 256
-"""Up to so many rows of both samples the limit is too bold, and what it finds is confirmed by dealing the rows anew."""
+_SMALL = 5000
+"""Up to so many rows of both samples the limit is too bold, of columns with many equal values above all: what it finds
+is confirmed by dealing the rows anew."""
 
 
 @dataclass(frozen=True)
