@@ -14,7 +14,8 @@ from rich.table import Table
 
 from keepfit.core.places import Places
 from keepfit.core.registry import to_plain
-from keepfit.edge.replay.page import HEIGHT, LEFT, RIGHT, WIDTH, framed, ruled, svg, text, ticks
+from keepfit.edge.figures import ruled, svg, text, ticks
+from keepfit.edge.replay.page import HEIGHT, LEFT, RIGHT, WIDTH, framed
 from keepfit.loop.compare import Comparison, Entry, Spread
 from keepfit.loop.contest import contest
 from keepfit.loop.replay import Terms
@@ -121,7 +122,7 @@ def _scatter(found: Comparison) -> str:
     def x(value: float) -> float:
         return LEFT + 8 + (value - across[0]) * (WIDTH - LEFT - RIGHT - 8) / (across[-1] - across[0])
 
-    parts = [ruled(y(level), f"{level:g}") for level in levels]
+    parts = [ruled(y(level), f"{level:g}", left=LEFT, right=WIDTH - RIGHT) for level in levels]
     parts += [text(x(tick), HEIGHT - 24, f"{tick:g}", "tick", anchor="middle") for tick in across]
     parts.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, "updates", "tick", anchor="middle"))
     for entry in entries:
@@ -131,7 +132,7 @@ def _scatter(found: Comparison) -> str:
         parts.append(f'<line class="line c{colour}" {bar}/>')
         parts.append(f'<circle class="m{colour}" cx="{spot:.1f}" cy="{level:.1f}" r="4"/>')
         parts.append(text(spot + 7, level + 4, entry.name, f"c{colour}"))
-    return svg(f"{found.metric} against updates", HEIGHT, parts)
+    return svg(f"{found.metric} against updates", WIDTH, HEIGHT, parts)
 
 
 def _table(found: Comparison) -> str:

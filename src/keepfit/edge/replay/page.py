@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from keepfit.edge.figures import ruled, svg, text, ticks
 from keepfit.loop.courses import Course
 from keepfit.loop.replay import Happening, Replayed
 
@@ -91,7 +92,7 @@ def _lines(found: Replayed, window: int) -> str:
     def y(value: float) -> float:
         return HEIGHT - _BOTTOM - (value - levels[0]) * (HEIGHT - _TOP - _BOTTOM) / (levels[-1] - levels[0])
 
-    parts = [ruled(y(tick), f"{tick:g}") for tick in levels]
+    parts = [ruled(y(tick), f"{tick:g}", left=LEFT, right=WIDTH - RIGHT) for tick in levels]
     parts += _rows_axis(found, HEIGHT - 8)
     ends = []
     for place, course, values in reversed(drawn):
@@ -100,7 +101,7 @@ def _lines(found: Replayed, window: int) -> str:
         parts.append(f'<polyline class="line c{place}" points="{path}"><title>{escape(course.name)}</title></polyline>')
         ends += [(points[-1][1], place, course.name)] if points else []
     parts += _names(ends)
-    return svg(f"{found.metric} over time", HEIGHT, parts)
+    return svg(f"{found.metric} over time", WIDTH, HEIGHT, parts)
 
 
 def _shown(found: Replayed) -> list[tuple[int, Course]]:
@@ -138,7 +139,7 @@ def _strips(found: Replayed) -> str:
             f"<title>{told}</title></circle>"
         )
     parts += _rows_axis(found, height - 8)
-    return svg("What happened, along the rows", height, parts)
+    return svg("What happened, along the rows", WIDTH, height, parts)
 
 
 def _x(found: Replayed, chunk: int) -> float:
@@ -161,32 +162,6 @@ def _smooth(values: Sequence[float], window: int) -> list[float]:
         known = [value for value in values[max(0, place - window + 1) : place + 1] if not math.isnan(value)]
         smoothed.append(sum(known) / len(known) if known else math.nan)
     return smoothed
-
-
-def ticks(values: Sequence[float]) -> list[float]:
-    """Four to eight round numbers around the values."""
-    low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    step = 10.0 ** math.floor(math.log10(max(high - low, 1e-6)))
-    step *= next(factor for factor in (0.1, 0.2, 0.5, 1.0, 2.0) if (high - low) / (step * factor) <= 7)
-    first, last = math.floor(low / step), math.ceil(high / step)
-    return [round(step * place, 10) for place in range(first, max(last, first + 1) + 1)]
-
-
-def ruled(level: float, label: str) -> str:
-    """A level line of a figure with its label."""
-    line = f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{level:.1f}" y2="{level:.1f}"/>'
-    return line + text(LEFT - 8, level + 4, label, "tick", anchor="end")
-
-
-def text(x: float, y: float, words: str, style: str, *, anchor: str = "start") -> str:
-    """Words in a figure."""
-    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
-
-
-def svg(title: str, height: int, parts: Sequence[str]) -> str:
-    """A figure of parts."""
-    inside = "\n".join(parts)
-    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">{inside}</svg>'
 
 
 def _policies(found: Replayed) -> str:
