@@ -18,7 +18,7 @@ from keepfit.core.places import Places
 from keepfit.core.registry import from_plain
 from keepfit.core.service import Specification
 from keepfit.core.signature import DType, Field
-from keepfit.edge.declare.declaration import declare, service_named
+from keepfit.edge.declare.declaration import declare
 from keepfit.edge.declare.mistakes import Mistaken
 from keepfit.store.blobs import Blobs, Trees
 
@@ -108,14 +108,6 @@ def test_the_snapshot_holds_what_the_file_imports_and_loads_again(write: Write, 
     assert files == {path.name, "helpers.py", "tools/__init__.py"}
     assert found.module == path.name
     assert Trees(tmp_path / "store" / "trees").path(found.code) == tree
-
-
-def test_a_service_is_found_by_name(write: Write) -> None:
-    """A worker gets the one declaration it needs, or the names there are."""
-    path = write(GOOD)
-    assert service_named(path, "flights").label == "late"
-    with pytest.raises(SpecInvalid, match="there are: flights"):
-        service_named(path, "trains")
 
 
 def test_rows_without_a_label_are_left_out_and_told(write: Write, tmp_path: Path, rows: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from keepfit.core.nouns import Finding, FindingKind, Severity
-from keepfit.data.metadata.schemas import schema_of
 from keepfit.data.metadata.textproto import Message, parse, written
 from keepfit.data.metadata.writing import schema_text
 from keepfit.data.schema import Schema
@@ -50,8 +49,3 @@ def findings_of(text: str) -> tuple[Finding, ...]:
             sentence = reason.text("description")
             found.append(Finding(subject, FindingKind.ANOMALY, severity, 1.0, 0.0, sentence, anomaly))
     return tuple(found)
-
-
-def baseline_of(text: str) -> Schema:
-    """The Schema that an anomalies proto was made with."""
-    return schema_of(written(parse(text).one("baseline")))

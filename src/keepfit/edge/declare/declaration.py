@@ -60,16 +60,6 @@ def load(path: Path) -> tuple[Service, ...]:
     return tuple(services_of(module))
 
 
-def service_named(path: Path, name: str) -> Service:
-    """The Service of that name in a file; SpecInvalid lists the names there are."""
-    found = load(path)
-    for service in found:
-        if service.name == name:
-            return service
-    there = ", ".join(service.name for service in found) or "none"
-    raise SpecInvalid(f"{path.name} declares no service '{name}'; there are: {there}")
-
-
 def declare(path: Path, places: Places) -> tuple[Declared, ...]:
     """Load, check and store every Service of a file; Mistaken with everything that is wrong."""
     path = path.resolve()
