@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import tempfile
+from multiprocessing.util import Finalize
 from pathlib import Path
 from shutil import disk_usage, rmtree
 
@@ -42,7 +42,8 @@ if "TMPDIR" not in os.environ and has_room(MEMORY):
 def pytest_sessionfinish(exitstatus: int) -> None:
     """Give the memory back, unless somebody wants to see what a failed test wrote."""
     if OURS and not exitstatus:
-        atexit.register(rmtree, OURS, ignore_errors=True)
+        # After multiprocessing's own folder in it, which goes at the priority of -100.
+        Finalize(None, rmtree, (OURS,), {"ignore_errors": True}, exitpriority=-200)
 
 
 @pytest.fixture(scope="session")
