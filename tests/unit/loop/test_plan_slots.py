@@ -39,6 +39,8 @@ def seated(slot: str, before: int, to: int, **more: object) -> Swapped:
                      Swap(0, "abort", "because", "q1", slot="canary"), id="an abort is a swap to nothing"),
         pytest.param((seated("canary", 2, 0, request="q1"),), wish("swap", version=0, slot="canary"),
                      Answer("q1", True, "the canary slot is empty"), id="done: empty"),
+        pytest.param((seated("canary", 2, 0, request="q0"),), wish("swap", version=0, slot="canary"),
+                     Answer("q1", True, "the canary slot is empty"), id="two aborts at once are one"),
         pytest.param((seated("canary", 0, 2, request="q1"),), wish("swap", version=2, slot="canary", share=0.25),
                      Answer("q1", True, "v2 is canary for 0.25 of the requests"), id="done: canary"),
         pytest.param((*passed(2), seated("canary", 0, 2, request="q0", share=0.1)),
