@@ -21,6 +21,8 @@ from keepfit.serve.manifest import manifest
 from keepfit.serve.remote import Remote
 from keepfit.serve.wire.tables import from_fields, from_table
 
+Arrays = dict[str, NDArray[Any]]
+
 _FEW = 16
 
 
@@ -39,7 +41,7 @@ def load(directory: Path, *, aside: bool = False, serving: Serving = Serving()) 
     return bundle, remote
 
 
-def golden(directory: Path, bundle: Bundle) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+def golden(directory: Path, bundle: Bundle) -> tuple[Arrays, Arrays]:
     """The golden examples: inputs, and the outputs expected; Refused (`no_golden`) where there are none."""
     path = directory / "golden.parquet"
     try:
@@ -53,12 +55,18 @@ def golden(directory: Path, bundle: Bundle) -> tuple[dict[str, NDArray[Any]], di
 
 
 def rehearse(directory: Path, bundle: Bundle, predictor: Predictor) -> float:
-    """Run the golden examples; the largest error over all outputs.
+    """Run the golden examples; the largest error over all outputs, see `deviation`.
 
-    Numbers differ by |answer - expected| / max(1, |expected|); anything else that is not equal counts as 1.
     Refused where there are no examples; ModelFault where the model raises or leaves its Signature.
     """
-    inputs, expected = golden(directory, bundle)
+    return deviation(predictor, *golden(directory, bundle))
+
+
+def deviation(predictor: Predictor, inputs: Arrays, expected: Arrays) -> float:
+    """How far the answers are from those expected, at most.
+
+    Numbers differ by |answer - expected| / max(1, |expected|); anything else that is not equal counts as 1.
+    """
     answers = predictor.predict(inputs)
     return max(_error(answers[name], values) for name, values in expected.items())
 

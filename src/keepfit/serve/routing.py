@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from time import perf_counter
-from typing import Any
-
-from numpy.typing import NDArray
 
 from keepfit.core.errors import Invalid, KeepfitError, ModelFault, Refused
 from keepfit.core.nouns import Bundle, Check, Digest, Held
 from keepfit.core.protocols import Predictor
 from keepfit.core.service import Serving
 from keepfit.serve.capture import Form
-from keepfit.serve.loading import golden, load, rehearse
+from keepfit.serve.loading import Arrays, deviation, golden, load
 from keepfit.serve.messages import JSON
 from keepfit.serve.screen import Screen
 from keepfit.serve.tally import Answering
@@ -59,13 +56,14 @@ def open_routing(service: str, held: Held, directory: Path, aside: bool, serving
     try:
         if bundle.service != service:
             raise Refused(f"the Bundle was made for service '{bundle.service}', not '{service}'", code="wrong_service")
-        error = rehearse(directory, bundle, predictor)  # which also warms it up
+        inputs, expected = golden(directory, bundle)
+        error = deviation(predictor, inputs, expected)  # which also warms it up
         if not error <= bundle.tolerance:
             raise Refused(
                 f"v{held.version} misses its golden examples by {error:.3g}; at most {bundle.tolerance:g} is allowed",
                 code="golden",
             )
-        routing = Routing(service, held, bundle, predictor, _quick(directory, bundle, predictor), mask=serving.mask)
+        routing = Routing(service, held, bundle, predictor, _quick(predictor, inputs), mask=serving.mask)
         if serving.check != Check.OFF and (bundle.requirements.columns or bundle.requirements.rules):
             routing.screen = Screen(bundle.requirements, bundle.signature)
         return routing
@@ -77,14 +75,13 @@ def open_routing(service: str, held: Held, directory: Path, aside: bool, serving
         raise
 
 
-def _quick(directory: Path, bundle: Bundle, predictor: Predictor) -> int:
+def _quick(predictor: Predictor, inputs: Arrays) -> int:
     """How many rows the model answers in the time it may hold up the event loop, by its golden examples.
 
     What a call costs whatever its rows is counted once; a row more counts as a sixteenth of it at least.
     """
     if not predictor.inline:
         return 0
-    inputs, _ = golden(directory, bundle)
     more = len(next(iter(inputs.values()))) - 1
     one = {name: values[:1] for name, values in inputs.items()}
     first, whole = (min(_timed(predictor, rows) for _ in range(3)) for rows in (one, inputs))
@@ -92,7 +89,7 @@ def _quick(directory: Path, bundle: Bundle, predictor: Predictor) -> int:
     return min(_MOST, 1 + int((_QUICK - first) / each)) if first < _QUICK else 0
 
 
-def _timed(predictor: Predictor, inputs: dict[str, NDArray[Any]]) -> float:
+def _timed(predictor: Predictor, inputs: Arrays) -> float:
     began = perf_counter()
     predictor.predict(inputs)
     return perf_counter() - began

@@ -2,11 +2,14 @@
 
 Only what decides whether it may be opened: the operators it uses, and the files its weights lie in. A `Reader` walks
 the protobuf wire format (onnx/onnx.proto, Apache-2.0, gives the numbers of the fields); weights are skipped, not read.
+It is read in the process that answers, with the interpreter's lock held, so that a forest, whose nodes are a hundred
+thousand fields, must take no longer than a look at its bytes.
 """
 
 from __future__ import annotations
 
 import mmap
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -19,6 +22,13 @@ _DEEPEST = 32
 _GRAPH, _FUNCTIONS, _NODE, _ATTRIBUTE = 7, 25, 1, 5
 _INITIALIZER, _SPARSE_INITIALIZER = 5, 15
 _EXTERNAL = 13
+_PLAIN = re.compile(
+    # Runs of an attribute's `floats`, `ints`, and `strings` of less than 16 bytes; of a thousand fields, for meanwhile
+    # nobody else gets the interpreter's lock.
+    rb"(?:\x3d.{4}|\x40[\x80-\xff]{0,9}+[\x00-\x7f]|\x4a(?:%s)){1,1000}+"
+    % b"|".join(rb"\x%02x.{%d}" % (size, size) for size in range(16)),
+    re.DOTALL,
+)
 TRAINING = ("ai.onnx.preview.training", "ai.onnx.training")
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft", *TRAINING)
 """Domains of operators that come with ONNX Runtime; those of TRAINING compute gradients and cannot be served."""
@@ -130,7 +140,7 @@ def _node(view: memoryview, found: Contents, depth: int) -> None:
 
 
 def _attribute(view: memoryview, found: Contents, depth: int) -> None:
-    for number, value in _fields(view):
+    for number, value in _fields(view, _PLAIN):
         if not isinstance(value, memoryview):
             continue
         if number in (5, 10):
@@ -155,10 +165,16 @@ def _tensor(view: memoryview, found: Contents) -> None:
                 found.locations.add(entry.get(2, ""))
 
 
-def _fields(view: memoryview) -> Iterator[tuple[int, memoryview | int]]:
-    """The fields of one message: number and bytes, or number and integer; ValueError where it is none."""
+def _fields(view: memoryview, skipped: re.Pattern[bytes] | None = None) -> Iterator[tuple[int, memoryview | int]]:
+    """The fields of one message: number and bytes, or number and integer; ValueError where it is none.
+
+    Runs of whole fields that `skipped` matches are passed over.
+    """
     place, end = 0, len(view)
     while place < end:
+        if skipped and (run := skipped.match(view, place)):
+            place = run.end()
+            continue
         tag, place = _varint(view, place)
         number, kind = tag >> 3, tag & 7
         if kind == 0:
