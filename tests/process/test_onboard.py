@@ -22,7 +22,8 @@ from keepfit.core.errors import Invalid, KeepfitError, Refused
 from keepfit.core.nouns import Task
 from keepfit.core.signature import DType, Field, Signature
 from keepfit.edge.bundles import verify
-from keepfit.edge.onboard import Onboarded, Wishes, onboard
+from keepfit.edge.onboard.drafts import Onboarded, Wishes
+from keepfit.edge.onboard.onboarding import onboard
 from keepfit.serve.loading import load
 from keepfit.store.blobs import digest_of_tree
 

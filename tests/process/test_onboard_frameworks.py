@@ -14,7 +14,8 @@ from keepfit.core.errors import Invalid, Refused
 from keepfit.core.nouns import Task
 from keepfit.core.signature import DType, Field
 from keepfit.edge.bundles import verify
-from keepfit.edge.onboard import Onboarded, Wishes, onboard
+from keepfit.edge.onboard.drafts import Onboarded, Wishes
+from keepfit.edge.onboard.onboarding import onboard
 
 ROWS = np.random.default_rng(0).normal(size=(1200, 3))
 TRUTH = (ROWS.sum(axis=1) > 0).astype(int)

@@ -13,7 +13,7 @@ from keepfit.edge.commands.options import places_of, stored
 from keepfit.edge.commands.wishes import classes_of, wished, wishes_of
 
 if TYPE_CHECKING:
-    from keepfit.edge.onboard import Onboarded, Wishes
+    from keepfit.edge.onboard.drafts import Onboarded, Wishes
 
 _PATH = click.Path(path_type=Path)
 _OPTIONS = {
@@ -69,7 +69,7 @@ def answered(path: Path, wishes: Wishes) -> Onboarded:
 
 
 def _made(path: Path, wishes: Wishes) -> Onboarded:
-    from keepfit.edge.onboard import onboard
+    from keepfit.edge.onboard.onboarding import onboard
 
     return onboard(path, wishes)
 

@@ -16,7 +16,7 @@ from keepfit.edge.commands.wishes import NAMES, wished, wishes_of
 if TYPE_CHECKING:
     from keepfit.core.nouns import Bundle, Digest
     from keepfit.core.service import Serving
-    from keepfit.edge.onboard import Wishes
+    from keepfit.edge.onboard.drafts import Wishes
     from keepfit.edge.serving import Standalone
 
 _SETTINGS = (
@@ -101,7 +101,7 @@ def serve(path: Path | None, name: str, store: Path | None, **given: Any) -> Non
 
 
 def _name(path: Path | None) -> str:
-    from keepfit.edge.onboard import service_name
+    from keepfit.edge.onboard.onboarding import service_name
     from keepfit.serve.manifest import manifest
 
     assert path is not None  # noqa: S101  # the caller looked

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from keepfit.edge.onboard import Wishes
+    from keepfit.edge.onboard.drafts import Wishes
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,7 +41,7 @@ def wished(command: F) -> F:
 def wishes_of(given: dict[str, Any], *, name: str, store: Path | None = None, into: Path | None = None) -> Wishes:
     """What the options say; questions are asked where somebody is there to answer them."""
     from keepfit.core.nouns import Task
-    from keepfit.edge.onboard import Wishes
+    from keepfit.edge.onboard.drafts import Wishes
 
     def ask(question: str, otherwise: str) -> str:
         answer: str = click.prompt(question, default=otherwise, err=True)
