@@ -21,7 +21,10 @@ _OBJECTIVES = {
     "multiclass", "multiclassova", "cross_entropy", "cross_entropy_lambda", "lambdarank", "rank_xendcg", "custom", "",
 }  # fmt: skip
 _PARTS = re.compile(r"[\w]+(:[-+.\w]+)?|sqrt")
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*(e[-+]?\d{1,3})?|inf|nan)", re.ASCII | re.IGNORECASE)
+_A_NUMBER = r"[-+]?(?:\d+\.?\d*(?:e[-+]?\d{1,3})?|inf|nan)"
+_NUMBER = re.compile(_A_NUMBER, re.ASCII | re.IGNORECASE)
+_NUMBERS = re.compile(f"{_A_NUMBER}(?: {_A_NUMBER})*+", re.ASCII | re.IGNORECASE)
+_INTEGERS = re.compile(r"-?[0-9]{1,10}(?: -?[0-9]{1,10})*+")
 _MOST = 2**31 - 1
 
 
@@ -145,20 +148,19 @@ def _check_tree(tree: dict[str, str], what: str, features: int) -> None:
 
 
 def _integers(tree: dict[str, str], name: str, length: int, low: int, high: int) -> NDArray[np.int64]:
-    parts = tree.get(name, "").split(" ")
-    if not all(re.fullmatch(r"-?[0-9]{1,10}", part) for part in parts):
+    text = tree.get(name, "")
+    if not _INTEGERS.fullmatch(text):
         raise Damaged(f"{name} are not whole numbers")
-    return integers([int(part) for part in parts], name, length=length, low=low, high=high)
+    return integers(np.fromstring(text, np.int64, sep=" "), name, length=length, low=low, high=high)
 
 
 def _numbers(tree: dict[str, str], name: str, length: int, *, optional: bool = False) -> NDArray[np.float64]:
     text = tree.get(name, "")
     if optional and not text:
         return np.empty(0)
-    parts = text.split(" ")
-    if not all(_is_number(part) for part in parts):
+    if not _NUMBERS.fullmatch(text):
         raise Damaged(f"{name} are not numbers")
-    return numbers([float(part) for part in parts], name, length=length)
+    return numbers(np.fromstring(text, np.float64, sep=" "), name, length=length)
 
 
 def _words(rest: str) -> tuple[tuple[Any, ...], ...]:
