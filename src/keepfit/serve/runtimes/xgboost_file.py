@@ -6,17 +6,15 @@ writes them); https://xgboost.readthedocs.io/en/stable/tutorials/saving_model.ht
 
 from __future__ import annotations
 
-import json
 import struct
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from keepfit.serve.runtimes.documents import Json, Ubjson
 from keepfit.serve.runtimes.trees import Damaged, check_shape, integers, numbers
 
-_ELEMENTS = {"i": "b", "U": "B", "I": "h", "l": "i", "L": "q", "d": "f", "D": "d"}
-_DEEPEST = 32
 _NONE = 2**31 - 1
 """The parent of a root."""
 
@@ -51,102 +49,12 @@ def read(data: bytes) -> Boosted:
 def _parsed(data: bytes) -> Any:
     try:
         if data[:1] == b"{" and data[1:2].strip() in (b'"', b""):
-            return json.loads(data)
+            return Json(data).whole()
         return Ubjson(data).value()
     except Damaged:
         raise
     except (ValueError, IndexError, struct.error, RecursionError) as error:
         raise Damaged(f"it is neither JSON nor Universal Binary JSON, or was cut short ({error})") from error
-
-
-class Ubjson:
-    """A reader of Universal Binary JSON; ValueError or struct.error where it is none."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._place = 0
-
-    def value(self, kind: str = "", depth: int = 0) -> Any:
-        """The next value; `kind` is its type where a list has said it."""
-        if depth > _DEEPEST:
-            raise ValueError(f"nested more than {_DEEPEST} deep")
-        kind = kind or self._mark()
-        if kind in _ELEMENTS:
-            return self._number(kind)
-        match kind:
-            case "{":
-                return self._object(depth)
-            case "[":
-                return self._list(depth)
-            case "S":
-                return str(self._take(self._length()), "utf-8")
-            case "C":
-                return self._mark()
-            case "T" | "F":
-                return kind == "T"
-            case "Z":
-                return None
-        raise ValueError(f"type {kind!r} at byte {self._place}")
-
-    def _object(self, depth: int) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        while self._peek() != "}":
-            name = str(self._take(self._length()), "utf-8")
-            found[name] = self.value(depth=depth + 1)
-        self._mark()
-        return found
-
-    def _list(self, depth: int) -> Any:
-        if self._peek() == "$":
-            self._mark()
-            kind = self._mark()
-            return self._array(kind, self._counted())
-        if self._peek() == "#":
-            return [self.value(depth=depth + 1) for _ in range(self._counted())]
-        found = []
-        while self._peek() != "]":
-            found.append(self.value(depth=depth + 1))
-        self._mark()
-        return found
-
-    def _array(self, kind: str, count: int) -> Any:
-        letter = np.dtype(">" + _ELEMENTS[kind]) if kind in _ELEMENTS else None
-        if letter is None:
-            raise ValueError(f"a list of type {kind!r}")
-        return np.frombuffer(self._take(count * letter.itemsize), letter)
-
-    def _counted(self) -> int:
-        if self._mark() != "#":
-            raise ValueError("a list without its length")
-        return self._length()
-
-    def _length(self) -> int:
-        kind = self._mark()
-        size = self._number(kind) if kind in "iUIlL" else -1
-        if size < 0 or size > len(self._data):
-            raise ValueError(f"a length of {size} at byte {self._place}")
-        return int(size)
-
-    def _number(self, kind: str) -> Any:
-        form = ">" + _ELEMENTS[kind]
-        return struct.unpack(form, self._take(struct.calcsize(form)))[0]
-
-    def _peek(self) -> str:
-        while self._data[self._place : self._place + 1] == b"N":
-            self._place += 1
-        return chr(self._data[self._place])
-
-    def _mark(self) -> str:
-        mark = self._peek()
-        self._place += 1
-        return mark
-
-    def _take(self, size: int) -> bytes:
-        taken = self._data[self._place : self._place + size]
-        if len(taken) < size:
-            raise ValueError(f"{size} bytes expected at byte {self._place}, {len(taken)} are there")
-        self._place += size
-        return taken
 
 
 def _boosted(learner: dict[str, Any]) -> Boosted:
