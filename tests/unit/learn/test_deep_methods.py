@@ -157,6 +157,8 @@ def test_sensitivity_is_the_slope_of_the_length_of_the_scores() -> None:
     study = begun(MAS(), lesson(1, count=5))
     wanted = sum(gradient_of(study, study.outputs(torch.tensor([row])).square().sum()).abs() for row in range(5)) / 5
     torch.testing.assert_close(sensitivity(study, 5), wanted)
+    whole = gradient_of(study, study.outputs(torch.arange(5)).square().sum() / 5).abs()
+    torch.testing.assert_close(sensitivity(study, 5, batch=5), whole)
 
 
 def taught(method: FineTune, *seeds: int, **changed: Any) -> list[Learnt]:

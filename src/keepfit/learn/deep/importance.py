@@ -37,23 +37,27 @@ def fisher(study: Study, samples: int) -> Tensor:
     return total / max(1, count)
 
 
-def sensitivity(study: Study, samples: int) -> Tensor:
-    """Memory aware synapses, (p,): the mean over rows of |∂ ‖F(x)‖² / ∂θ|, F the scores (Aljundi et al., 2018)."""
+def sensitivity(study: Study, samples: int, batch: int = 1) -> Tensor:
+    """Memory aware synapses, (p,): the mean over rows of |∂ ‖F(x)‖² / ∂θ|, F the scores (Aljundi et al., 2018).
+
+    With `batch` above 1 it is |∂ mean ‖F(x)‖² / ∂θ| over so many rows at a time, in which signs cancel.
+    """
     total = torch.zeros_like(study.gradient)
     count = 0
-    for place in _places(study, samples):
-        outputs = study.outputs(place)
+    for places in _places(study, samples, batch):
+        outputs = study.outputs(places)
         if study.tasks is not None and study.closed is not None:
-            outputs = outputs * (study.closed[study.tasks[place]] == 0)
-        outputs.square().sum().backward()
+            outputs = outputs * (study.closed[study.tasks[places]] == 0)
+        (outputs.square().sum() / len(places)).backward()
         total.add_(study.gradient.abs())
         count += 1
     return total / max(1, count)
 
 
-def _places(study: Study, samples: int) -> Iterator[Tensor]:
-    """Single rows of the Lesson, drawn without replacement, each with the gradient at nought."""
+def _places(study: Study, samples: int, batch: int = 1) -> Iterator[Tensor]:
+    """Rows of the Lesson, `batch` at a time, drawn without replacement, each time with the gradient at nought."""
     study.module.eval()
-    for place in study.random(_ROWS).permutation(study.fresh)[:samples]:
+    drawn = torch.as_tensor(study.random(_ROWS).permutation(study.fresh)[:samples], device=study.x.device)
+    for places in drawn.split(batch):
         study.gradient.zero_()
-        yield torch.tensor([place], device=study.x.device)
+        yield places
