@@ -440,8 +440,11 @@ def test_answers_are_counted(runner: Served, client: Any) -> None:
 
 def test_records_are_kept(runner: Served, client: Any) -> None:
     """What is answered over gRPC is in the Stream like everything else."""
-    client.infer("toy", x(), request_id="kept-grpc")
+    found = client.infer("toy", x(), request_id="kept-grpc")
     wait(lambda: all(runner.stream.known(["kept-grpc:0", "kept-grpc:1"])))
+    kept = runner.stream.read().to_pylist()
+    version = int(found.get_response().model_version)
+    assert [row["_version"] for row in kept if row["_id"].startswith("kept-grpc:")] == [version, version]
 
 
 def test_connections_live_through_swaps(tmp_path: Path) -> None:

@@ -100,16 +100,22 @@ def without_labels(table: pa.Table) -> pa.Table:
     return table.drop_columns(["_label", "_label_time"])
 
 
+def crashed(what: str, orphaned: Path, folder: Path) -> list[Path]:
+    """The Stream as each cut of power in the midst of a deed leaves it, the earliest first."""
+    with life("crashes", what, orphaned, folder) as process:
+        said = process.communicate()[0]
+    assert process.returncode == 0, said
+    cut = sorted(folder.iterdir(), key=lambda root: int(root.name))
+    assert len(cut) > 4
+    return cut
+
+
 @pytest.mark.parametrize("what", ["compact", "recover", "append"])
 def test_crashed_at_every_step(tmp_path: Path, orphaned: Path, what: str) -> None:
     """Power is cut before each step that changes a name or asks for the disk: before and after, and when the deed is
     done once more, every record is there exactly once, with its label."""
     wanted = Stream(orphaned).read()
-    with life("crashes", what, orphaned, tmp_path) as process:
-        said = process.communicate()[0]
-    assert process.returncode == 0, said
-    cut = sorted(tmp_path.iterdir(), key=lambda root: int(root.name))
-    assert len(cut) > 4
+    cut = crashed(what, orphaned, tmp_path)
     for root in cut:
         stream = Stream(root)
         for _ in range(2):
@@ -128,12 +134,7 @@ def test_erasing_crashed_at_every_step(tmp_path: Path, orphaned: Path) -> None:
     """Before and after any step all other Records are there once; each of those to go is there or gone, and once the
     deed is done again none of them is in any file of the Stream."""
     wanted = {row["_id"]: row["_label"] for row in Stream(orphaned).read().to_pylist()}
-    with life("crashes", "erase", orphaned, tmp_path) as process:
-        said = process.communicate()[0]
-    assert process.returncode == 0, said
-    cut = sorted(tmp_path.iterdir(), key=lambda root: int(root.name))
-    assert len(cut) > 4
-    for root in cut:
+    for root in crashed("erase", orphaned, tmp_path):
         stream = Stream(root)
         read = {row["_id"]: row["_label"] for row in stream.read().to_pylist()}
         rest = {id: label for id, label in wanted.items() if id not in GONE}
